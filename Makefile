@@ -1,0 +1,50 @@
+# Hivelog's commands. Each creates `.venv` by itself, from the lock file; nothing else is needed
+# than Python 3.11 or newer. `make help` lists them.
+
+SHELL := /bin/bash
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+PYTEST_ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo up test check format bench schema lock clean
+
+demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
+	@$(BIN)/hivelog demo
+
+up: $(READY) ## Server and a worker on this machine, with PostgreSQL and Valkey built in
+	@$(BIN)/hivelog up
+
+test: check ## Every check, then every test
+	@$(BIN)/pytest $(PYTEST_ARGS)
+
+check: $(READY) ## Style, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: $(READY) ## Sort imports and fix what ruff can fix by itself
+	@$(BIN)/ruff check --fix .
+
+bench: $(READY) ## Measure against PgQueuer and Graphile Worker; writes bench.json
+	@$(BIN)/python -m tests.bench
+
+schema: $(READY) ## Record the schema that the migrations make, in sql/schema.txt
+	@$(BIN)/pytest -q tests/test_schema.py --record-schema
+
+lock: $(READY) ## Renew requirements.lock from pyproject.toml
+	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --all-extras \
+		--upgrade --custom-compile-command "make lock" --output-file requirements.lock pyproject.toml
+
+clean: ## Remove .venv, caches and build results
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+help: ## This list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
+		while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+
+$(READY): requirements.lock pyproject.toml deploy/make-venv.sh
+	@bash deploy/make-venv.sh $(VENV)
+	@touch $@

@@ -1,0 +1,1 @@
+"""Dispatch: who runs which job, and when."""

@@ -1,0 +1,1 @@
+"""The domain and the log: what may happen to a job, and what did."""

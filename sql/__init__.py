@@ -1,0 +1,3 @@
+"""Everything PostgreSQL is told: migrations, functions, queries, reports."""
+def load(name: str) -> str:
+    return name
