@@ -10,17 +10,17 @@ also when that one was killed (see `keeper`). Needs the extra `embedded`. Linux 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from ..settings import default_data
 from . import places, postgres, sharing, valkey
 from .places import EmbeddedError
 
-__all__ = ["Embedded", "EmbeddedError", "default_data_dir", "start"]
-
-default_data_dir = places.default_data_dir
+__all__ = ["Embedded", "EmbeddedError", "start"]
 
 
 @dataclass
@@ -61,7 +61,8 @@ def start(
     `parameters` are PostgreSQL settings on top of ours, used when this call is what starts it.
     Raises EmbeddedError, in one clear line, when the wheels are missing or a server will not start.
     """
-    place = places.prepare(Path(data_dir) if data_dir is not None else default_data_dir())
+    folder = Path(data_dir) if data_dir is not None else default_data(os.environ)
+    place = places.prepare(folder)
     share = sharing.Share(place)
     try:
         with share.starting():

@@ -53,14 +53,6 @@ class Place:
             os.chown(folder, self.account.uid, self.account.gid)
 
 
-def default_data_dir() -> Path:
-    """HIVELOG_DATA, else `hivelog` in the user's state directory (XDG_STATE_HOME)."""
-    if named := os.environ.get("HIVELOG_DATA"):
-        return Path(named)
-    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
-    return Path(state) / "hivelog"
-
-
 def prepare(data_dir: Path) -> Place:
     """Make the folders. Safe to repeat, and from several processes at once."""
     data_dir = data_dir.expanduser().absolute()
