@@ -4,14 +4,14 @@ All it needs is a client and the demo's directory::
 
     async with sinks() as receivers, Client() as client:
         os.environ.update(receivers.variables(data))  # before the workers are started
-        await run_traffic(client, data, sql=SqlProducer(dsn))
+        await play(client, conninfo, data)
 """
 
 import asyncio
 import os
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,14 +21,13 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from .files import below, write_atomically
+from .summary import head, print_summary, read_summary
 from .text import sentences
 from .traffic import Arrival, Offer, plan
 
 STALE_SECONDS = 7200.0
 SCRATCH_FILES = 12
 _log = structlog.get_logger(__name__)
-
-Enqueue = Callable[[Arrival], Awaitable[None]]
 
 
 class Producer(Protocol):
@@ -79,6 +78,24 @@ async def run_traffic(
     return counts
 
 
+async def play(
+    client: Producer, conninfo: str, data_dir: Path, report_after: float = 60.0, seed: int = 1
+) -> None:
+    """The whole demo beside its workers and sinks: traffic, a summary, and on until cancelled."""
+    start = await head(conninfo)
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(run_traffic(client, data_dir, seed=seed, sql=SqlProducer(conninfo)))
+        tasks.create_task(_report(conninfo, start, report_after))
+
+
+async def _report(conninfo: str, start: int, seconds: float) -> None:
+    await asyncio.sleep(seconds)
+    try:
+        print_summary(await read_summary(conninfo, start), seconds)
+    except psycopg.Error as error:
+        _log.warning("demo_summary_failed", error=str(error))
+
+
 async def _offer(
     client: Producer,
     sql: SqlProducer | None,
@@ -110,7 +127,7 @@ async def _enqueue(client: Producer, sql: SqlProducer | None, arrival: Arrival) 
             await client.enqueue(offer.queue, offer.type, offer.payload, **options)
 
 
-def leave_scratch_files(data_dir: Path, seed: int, count: int = SCRATCH_FILES) -> Iterable[Path]:
+def leave_scratch_files(data_dir: Path, seed: int, count: int = SCRATCH_FILES) -> Sequence[Path]:
     """Files that look hours old, as programs leave them, so that `cleanup` has work."""
     stale = time.time() - STALE_SECONDS
     paths = [below(data_dir, f"scratch/{seed}-{number}.tmp") for number in range(count)]

@@ -43,7 +43,8 @@ Maker = Callable[[random.Random], Offer]
 def plan(seed: int = 1, rate: float = 1.0) -> Iterator[Arrival]:
     """Arrivals in order of time, without end; `rate` multiplies how often, not how many at once."""
     streams = (_stream(random.Random(f"{seed}/{n}"), s, rate) for n, s in enumerate(_STREAMS))
-    yield from heapq.merge(*streams, _bursts(random.Random(f"{seed}/burst"), rate), key=_when)
+    bursts = _bursts(random.Random(f"{seed}/burst"), rate)
+    yield from heapq.merge(_opening(random.Random(seed)), bursts, *streams, key=_when)
 
 
 class Stream(NamedTuple):
@@ -79,7 +80,7 @@ def webhook(rng: random.Random) -> Offer:
     options = _metadata(rng, "app", retry_delay=4)
     if rng.random() < 0.2:
         # Producers that were cut off ask again: the same key and the same body, so one job.
-        order %= 40
+        order %= 400
         payload |= {"endpoint": "billing", "data": {"order": order}}
         options = {"source": "app", "retry_delay": 4, "idempotency_key": f"order-{order}"}
     return Offer("notifications", "webhook_notification", payload, options)
@@ -115,7 +116,9 @@ def flaky(rng: random.Random) -> Offer:
 
 
 def cleanup(rng: random.Random) -> Offer:
-    payload = {"folder": "scratch", "older_than_seconds": 3600}
+    # Reports and exports too: a demo that is left running must not fill the disk.
+    folder, seconds = rng.choice((("scratch", 3600), ("reports", 600), ("exports", 600)))
+    payload = {"folder": folder, "older_than_seconds": seconds}
     return Offer("background", "cleanup", payload, _metadata(rng, "app", priority=10))
 
 
@@ -158,6 +161,12 @@ def _stream(rng: random.Random, stream: Stream, rate: float) -> Iterator[Arrival
         at += rng.expovariate(stream.per_second * rate * _tide(at))
         delay = rng.uniform(10.0, 90.0) if rng.random() < stream.scheduled else 0.0
         yield Arrival(at, stream.way, (stream.make(rng),), round(delay, 3))
+
+
+def _opening(rng: random.Random) -> Iterator[Arrival]:
+    """So that a newcomer sees progress bars, and has something to cancel, within seconds."""
+    for at, make in ((0.5, report), (1.0, flaky), (1.5, indexing), (3.0, export)):
+        yield Arrival(at, "one", (make(rng),))
 
 
 def _bursts(rng: random.Random, rate: float) -> Iterator[Arrival]:

@@ -1,0 +1,31 @@
+-- Three jobs that completed since a position, told event by event: the most retried one of a queue,
+-- of different queues where possible.
+-- Parameters: after (position; only later events count).
+-- Answer: a row an event, stories apart and in order: job, queue, version, event, at, actor, attempt,
+-- seconds (since the job was enqueued).
+with ended as (
+    select e.stream, e.queue, max(e.position) as last,
+        count(*) filter (where e.type = 'retry_scheduled') as retries
+    from hivelog.events e
+    where e.position > %(after)s
+        and e.type in ('enqueued', 'retry_scheduled', 'completed')
+    group by e.stream, e.queue
+    having bool_or(e.type = 'enqueued') and bool_or(e.type = 'completed')
+), ranked as (
+    select d.*, row_number() over (partition by d.queue order by d.retries desc, d.last) as place
+    from ended d
+), chosen as (
+    select r.stream, r.queue, row_number() over (order by r.place, r.retries desc, r.last) as story
+    from ranked r
+    order by story
+    limit 3
+)
+select c.stream as job, q.name as queue, e.version, e.type::text as event, e.recorded_at as at,
+    a.name as actor, e.attempt,
+    extract(epoch from e.recorded_at - min(e.recorded_at) over (partition by e.stream))::float8 as seconds
+from chosen c
+join hivelog.events e on e.stream = c.stream
+join hivelog.queues q on q.id = c.queue
+left join hivelog.actors a on a.id = e.actor
+where e.type <> 'progressed'
+order by c.story, e.version;
