@@ -1,3 +1,31 @@
-"""Everything PostgreSQL is told: migrations, functions, queries, reports."""
+"""Everything PostgreSQL is told: migrations, functions, queries, reports, grants.
+
+One statement a file, with a header comment that says what it does, its parameters and its answer.
+"""
+
+from __future__ import annotations
+
+import functools
+from importlib.resources import files
+
+
+@functools.cache
 def load(name: str) -> str:
-    return name
+    """The text of `queries/name.sql`, else `functions/name.sql`.
+
+    A query comes without its comment lines: the server need not read them at each call, and a
+    percent sign in prose is no placeholder. FileNotFoundError if there is no such file.
+    """
+    root = files(__package__)
+    query = root / "queries" / f"{name}.sql"
+    if query.is_file():
+        return without_comments(query.read_text(encoding="utf-8"))
+    return (root / "functions" / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def without_comments(text: str) -> str:
+    """Drop whole comment lines."""
+    kept = (
+        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")
+    )
+    return "\n".join(kept)

@@ -1,0 +1,168 @@
+"""Real servers for every test: a PostgreSQL and a Valkey of this test run's own.
+
+TEST_DATABASE_URL and TEST_REDIS_URL put the tests on servers that run already, of other versions; the
+database user needs CREATEDB, and CREATEROLE for the tests of roles.
+
+`database`   URL of a fresh, migrated database; dropped afterwards
+`empty_database`   the same without a schema
+`redis_url`  URL of an empty Redis database, for this test alone
+`clock`      moves `hivelog.now()` of `database`: `clock.advance(seconds)`
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+import pytest
+import redis
+from hivelog import embedded
+from hivelog.sql import migrate
+from psycopg import sql
+
+_numbers = itertools.count(1)
+
+
+@dataclass
+class Servers:
+    """URLs of the run's servers; `admin_url` may create databases."""
+
+    admin_url: str
+    redis_url: str
+    superuser_url: str | None
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`make schema` records instead of comparing."""
+    parser.addoption("--record-schema", action="store_true", help="rewrite sql/schema.txt")
+
+
+@pytest.fixture(scope="session")
+def servers() -> Iterator[Servers]:
+    """Started once a process; without fsync, since no test here cuts the power."""
+    database_url, redis_url = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
+    folder = Path(tempfile.mkdtemp(prefix="hivelog-test-"))
+    try:
+        with embedded.start(
+            folder,
+            with_postgres=database_url is None,
+            with_valkey=redis_url is None,
+            parameters={"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "5s"},
+        ) as own:
+            admin, cache = database_url or own.database_url, redis_url or own.redis_url
+            assert admin is not None
+            assert cache is not None
+            yield Servers(admin, cache, own.superuser_url)
+    finally:
+        remove_data(folder)
+
+
+def remove_data(folder: Path) -> None:
+    """Remove a data folder, and what it links to outside (as root under a private folder)."""
+    for name in ("postgres", "sockets"):
+        if (link := folder / name).is_symlink():
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def in_database(url: str, name: str) -> str:
+    """The same server's URL, another database."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(path=f"/{name}"))
+
+
+@contextlib.contextmanager
+def new_database(servers: Servers, template: str = "template0") -> Iterator[str]:
+    """A database of its own name, also between parallel test processes."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
+    name = f"hivelog_test_{os.getpid()}_{worker}_{next(_numbers)}"
+    drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
+    create = sql.SQL("create database {} template {}").format(
+        sql.Identifier(name), sql.Identifier(template)
+    )
+    with psycopg.connect(servers.admin_url, autocommit=True) as conn:
+        conn.execute(create)
+    try:
+        yield in_database(servers.admin_url, name)
+    finally:
+        with psycopg.connect(servers.admin_url, autocommit=True) as conn:
+            conn.execute(drop)
+
+
+@pytest.fixture(scope="session")
+def template(servers: Servers) -> Iterator[str]:
+    """Name of a database that was migrated once; copying it takes some 50 ms."""
+    with new_database(servers) as url:
+        migrate.migrate(url)
+        yield urlsplit(url).path.removeprefix("/")
+
+
+@pytest.fixture
+def database(servers: Servers, template: str) -> Iterator[str]:
+    """URL of a fresh, migrated database."""
+    with new_database(servers, template) as url:
+        yield url
+
+
+@pytest.fixture
+def empty_database(servers: Servers) -> Iterator[str]:
+    """URL of a fresh database without a schema."""
+    with new_database(servers) as url:
+        yield url
+
+
+@pytest.fixture
+def redis_url(servers: Servers) -> Iterator[str]:
+    """URL of an empty Redis database. Parallel test processes share a server only if it is given:
+    each then has a database number of its own."""
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
+    parts = urlsplit(servers.redis_url)
+    shared = "TEST_REDIS_URL" in os.environ
+    url = servers.redis_url
+    if shared:
+        url = urlunsplit(parts._replace(path=f"/{number}"))
+    with contextlib.closing(redis.Redis.from_url(url)) as client:
+        client.flushdb()
+        yield url
+        client.flushdb()
+
+
+@dataclass
+class Clock:
+    """Time of one database, moved by hand on top of the real one."""
+
+    url: str
+
+    def advance(self, seconds: float) -> None:
+        """Let `seconds` pass at once, for every process that uses the database."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(
+                "update hivelog_test_clock set ahead = ahead + make_interval(secs => %s)", (seconds,)
+            )
+
+
+@pytest.fixture
+def clock(database: str) -> Clock:
+    """Replaces `hivelog.now()`, the only clock that decides anything."""
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(_TEST_CLOCK)
+    return Clock(database)
+
+
+_TEST_CLOCK = """
+create table public.hivelog_test_clock (ahead interval not null);
+insert into public.hivelog_test_clock values ('0');
+grant select on public.hivelog_test_clock to public;
+create or replace function hivelog.now() returns timestamptz
+language sql volatile parallel safe as $$
+    select date_trunc('milliseconds', clock_timestamp() + ahead) from public.hivelog_test_clock
+$$;
+"""
