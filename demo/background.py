@@ -81,15 +81,15 @@ async def index_documents(ctx: JobContext, payload: IndexRequest) -> dict[str, A
     steps = index_files(paths, root)
     while (step := await asyncio.to_thread(next, steps, None)) is not None:
         count, index = step
-        await ctx.progress(10 + 85 * count / len(paths), f"{count} of {len(paths)} documents")
+        await ctx.progress(10 + 85 * count // len(paths), f"{count} of {len(paths)} documents")
     name = f"indexes/{payload.collection}.json"
     size = await asyncio.to_thread(write_atomically, below(root, name), encode_index(index))
     return {"file": name, "documents": len(paths), "words": len(index), "bytes": size}
 
 
-@handler("checksum", queue="background", timeout=300)
+@handler("checksum", queue="background", timeout=300, isolation="process")
 def checksum(ctx: JobContext, payload: ChecksumRequest) -> dict[str, Any]:
-    """SHA-256 over every file of a folder, names included, in order of their names."""
+    """SHA-256 over every file of a folder, names included; in a process of its own."""
     root = data_dir()
     digest, total, count = hashlib.sha256(), 0, 0
     for path, size in sorted(_finished_files(below(root, payload.folder))):

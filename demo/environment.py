@@ -5,10 +5,11 @@ The names carry no HIVELOG_ prefix on purpose: the product refuses to start on a
 """
 
 import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from ..settings import default_data
 
 DATA = "DEMO_DATA"
 SMTP = "DEMO_SMTP"
@@ -27,9 +28,8 @@ class SmtpAddress(NamedTuple):
 
 
 def data_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """The demo's own directory, made when missing: DEMO_DATA, else below HIVELOG_DATA or /tmp."""
-    parent = environ.get("HIVELOG_DATA") or tempfile.gettempdir()
-    path = Path(environ.get(DATA) or Path(parent) / "hivelog-demo")
+    """The demo's own directory, made when missing: DEMO_DATA, else below Hivelog's own data."""
+    path = Path(environ.get(DATA) or default_data(environ) / "demo")
     path.mkdir(parents=True, exist_ok=True)
     return path
 

@@ -23,7 +23,7 @@ class Progress(Protocol):
     @property
     def cancelled(self) -> bool: ...
 
-    async def progress(self, percent: float, message: str = ..., /) -> None: ...
+    async def progress(self, percent: int, message: str = ..., /) -> None: ...
 
 
 async def export_usage(path: Path, seed: int, rows: int, seconds: float, ctx: Progress) -> int:
@@ -50,7 +50,7 @@ async def _write_slices(path: Path, records: list[Usage], seconds: float, ctx: P
             raise ExportCancelledError(f"stopped after slice {number} of {slices}")
         part = records[len(records) * number // slices : len(records) * (number + 1) // slices]
         written += await asyncio.to_thread(_append, path, part)
-        await ctx.progress(100 * (number + 1) / slices, f"{number + 1} of {slices} slices")
+        await ctx.progress(100 * (number + 1) // slices, f"{number + 1} of {slices} slices")
         await asyncio.sleep(seconds / slices)
     return written
 

@@ -27,6 +27,7 @@ from .traffic import Arrival, Offer, plan
 
 STALE_SECONDS = 7200.0
 SCRATCH_FILES = 12
+MAX_BEHIND_SECONDS = 5.0
 _log = structlog.get_logger(__name__)
 
 
@@ -69,11 +70,11 @@ async def run_traffic(
     producer outlives an outage of its queue. Without `sql` those jobs go through the client.
     """
     counts: Counter[str] = Counter()
-    start = time.monotonic()
+    clock = _Clock()
     for arrival in plan(seed, rate):
         if duration is not None and arrival.at > duration:
             break
-        await asyncio.sleep(max(0.0, start + arrival.at - time.monotonic()))
+        await clock.reach(arrival.at)
         await _offer(client, sql, data_dir, arrival, counts)
     return counts
 
@@ -94,6 +95,19 @@ async def _report(conninfo: str, start: int, seconds: float) -> None:
         print_summary(await read_summary(conninfo, start), seconds)
     except psycopg.Error as error:
         _log.warning("demo_summary_failed", error=str(error))
+
+
+class _Clock:
+    """The plan's time. It loses what an outage or a suspended laptop cost: no flood afterwards."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    async def reach(self, at: float) -> None:
+        ahead = self._start + at - time.monotonic()
+        if ahead < -MAX_BEHIND_SECONDS:
+            self._start -= ahead
+        await asyncio.sleep(max(0.0, ahead))
 
 
 async def _offer(

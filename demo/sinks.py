@@ -1,4 +1,4 @@
-"""Receivers for the demo's notifications: an SMTP server and a webhook server on 127.0.0.1.
+"""Receivers for the demo's notifications: an SMTP server and a webhook server.
 
 Both refuse some deliveries, as receivers do, so that retries happen for real. Whether they refuse
 depends on the seed, the delivery's id and how often it was tried, not on the order of arrival.
@@ -77,21 +77,28 @@ class Sinks:
 
 @contextlib.asynccontextmanager
 async def sinks(
-    seed: int = 1, refusal_rate: float = 0.12, smtp_port: int = 0, webhook_port: int = 0
+    seed: int = 1,
+    refusal_rate: float = 0.12,
+    host: str = "127.0.0.1",
+    smtp_port: int = 0,
+    webhook_port: int = 0,
 ) -> AsyncIterator[Sinks]:
     """Run both sinks in this event loop, on free ports unless given, until the block ends."""
     mails, calls = Ledger(seed, refusal_rate), Ledger(seed + 1, refusal_rate)
-    async with smtp_sink(mails, smtp_port) as address, webhook_sink(calls, webhook_port) as url:
+    async with (
+        smtp_sink(mails, host, smtp_port) as address,
+        webhook_sink(calls, host, webhook_port) as url,
+    ):
         yield Sinks(address, url, mails, calls)
 
 
 @contextlib.asynccontextmanager
-async def smtp_sink(ledger: Ledger, port: int = 0) -> AsyncIterator[SmtpAddress]:
+async def smtp_sink(ledger: Ledger, host: str, port: int) -> AsyncIterator[SmtpAddress]:
     """An SMTP server that refuses some messages with 450 and those to NOBODY with 550."""
     receiver = _MailReceiver(ledger)
     server = await asyncio.get_running_loop().create_server(
         lambda: SMTP(receiver, hostname="sink.demo.example", data_size_limit=MAX_BODY),
-        "127.0.0.1",
+        host,
         port,
     )
     try:
@@ -101,14 +108,14 @@ async def smtp_sink(ledger: Ledger, port: int = 0) -> AsyncIterator[SmtpAddress]
 
 
 @contextlib.asynccontextmanager
-async def webhook_sink(ledger: Ledger, port: int = 0) -> AsyncIterator[str]:
+async def webhook_sink(ledger: Ledger, host: str, port: int) -> AsyncIterator[str]:
     """An HTTP server that answers POSTs with 202, some with 503; yields its base URL."""
-    listener = socket.create_server(("127.0.0.1", port))
-    config = uvicorn.Config(webhook_app(ledger), log_config=None, lifespan="off", ws="none")
+    listener = socket.create_server((host, port))
+    config = uvicorn.Config(webhook_app(ledger), log_config=None, access_log=False, lifespan="off")
     server = _QuietServer(config)
     running = asyncio.create_task(server.serve(sockets=[listener]))
     try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         await running

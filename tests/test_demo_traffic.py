@@ -5,6 +5,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+import pytest
+from hivelog.demo import run
 from hivelog.demo.run import run_traffic
 from hivelog.demo.traffic import BURST_SECONDS, BURST_SIZE, Arrival, plan
 
@@ -70,6 +72,27 @@ class _Recorder:
 
     async def enqueue_many(self, jobs: list[dict[str, Any]], /) -> None:
         self.bulk.append(jobs)
+
+
+async def test_an_outage_is_not_made_up_for_with_a_flood(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, slept = 1000.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(round(seconds, 3))
+        now += seconds
+
+    monkeypatch.setattr(run.time, "monotonic", lambda: now)
+    monkeypatch.setattr(run.asyncio, "sleep", sleep)
+    clock = run._Clock()
+    await clock.reach(10)
+    now += 3
+    await clock.reach(12)  # a second late: catch up at once
+    await clock.reach(14)
+    now += 600
+    await clock.reach(15)  # far too late: go on from here at the plan's pace
+    await clock.reach(17)
+    assert slept == [10, 0, 1, 0, 2]
 
 
 async def test_producers_outlive_failures_and_count_what_they_did(tmp_path: Path) -> None:
