@@ -19,7 +19,9 @@ class DeliveryRefusedError(RuntimeError):
 
 def send_mail(address: SmtpAddress, message: EmailMessage) -> None:
     """Hand the message over; raises DeliveryRefusedError, or OSError when nobody answers."""
-    with smtplib.SMTP(address.host, address.port, timeout=TIMEOUT_SECONDS) as smtp:
+    # A name for EHLO, or smtplib asks the resolver for one, each time.
+    name = "demo.example"
+    with smtplib.SMTP(address.host, address.port, name, timeout=TIMEOUT_SECONDS) as smtp:
         try:
             smtp.send_message(message)
         except smtplib.SMTPRecipientsRefused as error:

@@ -145,7 +145,7 @@ _STREAMS = (
     Stream(1.4, webhook),
     Stream(1.6, chat),
     Stream(0.25, chat, way="sql"),
-    Stream(0.2, report),
+    Stream(0.15, report),
     Stream(0.15, usage),
     Stream(0.3, flaky),
     Stream(0.06, cleanup, scheduled=0.3),
