@@ -2,6 +2,7 @@
 
     with embedded.start(data_dir) as servers:
         servers.database_url, servers.redis_url
+    with embedded.temporary() as servers: ...        # the same, and the data is removed afterwards
 
 Both listen on unix sockets in a private folder only. Data lives in `data_dir` and survives
 restarts. Any number of processes may share one `data_dir`; the servers stop with the last of them,
@@ -10,8 +11,11 @@ also when that one was killed (see `keeper`). Needs the extra `embedded`. Linux 
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -20,7 +24,7 @@ from ..settings import default_data
 from . import places, postgres, sharing, valkey
 from .places import EmbeddedError
 
-__all__ = ["Embedded", "EmbeddedError", "start"]
+__all__ = ["Embedded", "EmbeddedError", "remove", "start", "temporary"]
 
 
 @dataclass
@@ -73,3 +77,30 @@ def start(
         raise
     superuser = postgres.url(place, "postgres", "postgres") if with_postgres else None
     return Embedded(place.data_dir, database_url, redis_url, superuser, share)
+
+
+@contextlib.contextmanager
+def temporary(
+    *,
+    with_postgres: bool = True,
+    with_valkey: bool = True,
+    parameters: Mapping[str, str] | None = None,
+) -> Iterator[Embedded]:
+    """Servers with a data folder of their own, removed at the end; arguments as `start`."""
+    folder = Path(tempfile.mkdtemp(prefix="hivelog-"))
+    try:
+        with start(
+            folder, with_postgres=with_postgres, with_valkey=with_valkey, parameters=parameters
+        ) as servers:
+            yield servers
+    finally:
+        remove(folder)
+
+
+def remove(data_dir: Path | str) -> None:
+    """Delete a data folder, also what it keeps elsewhere (see `places`). Nobody may hold it."""
+    folder = Path(data_dir)
+    for name in ("postgres", "sockets"):
+        if (link := folder / name).is_symlink():
+            shutil.rmtree(link.resolve(), ignore_errors=True)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -20,7 +20,7 @@ from pathlib import Path
 # The longest path that a unix socket may have is 107 bytes on Linux, 103 on macOS; the longest name
 # that is put into the folder is PostgreSQL's lock beside its socket.
 _LONGEST_SOCKET_FOLDER = 103 - len("/.s.PGSQL.5432.lock")
-_ROOT_STATE = Path("/var/lib/hivelog")
+ROOT_STATE = Path("/var/lib/hivelog")
 _ACCOUNTS = ("hivelog", "postgres", "nobody")
 
 
@@ -170,9 +170,9 @@ def _runtime_dir() -> Path:
 
 def root_state() -> Path:
     """Root's own place for what an unprivileged account must reach."""
-    _ROOT_STATE.mkdir(parents=True, exist_ok=True)
-    _ROOT_STATE.chmod(0o755)
-    return _ROOT_STATE
+    ROOT_STATE.mkdir(parents=True, exist_ok=True)
+    ROOT_STATE.chmod(0o755)
+    return ROOT_STATE
 
 
 def _key(path: Path) -> str:

@@ -32,11 +32,7 @@ _PARAMETERS = {
     "jit": "off",
     "timezone": "'UTC'",
     "lc_messages": "'C'",
-    "logging_collector": "on",
-    "log_directory": "'log'",
-    "log_filename": "'postgresql-%a.log'",
-    "log_truncate_on_rotation": "on",
-    "log_rotation_age": "1d",
+    "log_checkpoints": "off",
     "log_line_prefix": "'%m [%p] %u@%d '",
 }
 
@@ -58,18 +54,23 @@ def ensure(place: Place, parameters: Mapping[str, str]) -> str:
 
 def binaries(place: Place) -> Path:
     """The server's programs: of the cluster's major version, and runnable by its account."""
+    package = wheel()
+    folder = _install_of(package, _major(place))
+    usable = places.run_as(place.account, [str(folder / "initdb"), "--version"])[0]
+    if not usable and place.account is not None:
+        folder = _reachable_copy(package) / folder.relative_to(package.parent)
+    return folder
+
+
+def wheel() -> Path:
+    """The wheel's folder. It is not imported: that alone opens lock files and reads variables."""
     found = importlib.util.find_spec(_WHEEL)
     if found is None or not found.submodule_search_locations:
         raise EmbeddedError(
             "no DATABASE_URL is set and the embedded PostgreSQL is not installed: "
             "pip install 'hivelog[embedded]', or set DATABASE_URL"
         )
-    package = Path(found.submodule_search_locations[0])
-    folder = _install_of(package, _major(place))
-    usable = places.run_as(place.account, [str(folder / "initdb"), "--version"])[0]
-    if not usable and place.account is not None:
-        folder = _reachable_copy(package) / folder.relative_to(package.parent)
-    return folder
+    return Path(found.submodule_search_locations[0])
 
 
 def _install_of(package: Path, major: str | None) -> Path:
@@ -143,8 +144,8 @@ def _initialise(place: Place) -> None:
 def _start(place: Place, parameters: Mapping[str, str]) -> None:
     programs = binaries(place)
     _write_parameters(place, programs, parameters)
-    _forget_stale_pid(place)
-    log = place.postgres / "start.log"
+    _forget_dead(place)
+    log = place.postgres / "server.log"
     command = [
         str(programs / "pg_ctl"),
         "-D",
@@ -159,7 +160,8 @@ def _start(place: Place, parameters: Mapping[str, str]) -> None:
     # After a kill -9 the old backends may hold the shared memory for a moment: try again then.
     deadline = time.monotonic() + 15
     while True:
-        log.unlink(missing_ok=True)
+        if log.exists():
+            log.replace(log.with_suffix(".before"))
         if places.run_as(place.account, command)[0]:
             return
         said = log.read_text(encoding="utf-8", errors="replace") if log.exists() else ""
@@ -182,21 +184,22 @@ def _write_parameters(place: Place, programs: Path, parameters: Mapping[str, str
     conf.chmod(0o644)
 
 
-def _forget_stale_pid(place: Place) -> None:
-    """After a crash the noted pid may be another program's (in a container it often is).
+def _forget_dead(place: Place) -> None:
+    """Remove what a killed server left, if the process it names is not that server any more.
 
-    PostgreSQL would refuse to start then, taking that program for itself.
+    PostgreSQL goes by the pid alone: it takes another program that got the number, or a zombie that
+    nobody reaps (both are common in containers), for itself and refuses to start. Children that
+    outlived their postmaster are still found, by the shared memory of this folder.
     """
     note = place.postgres / "postmaster.pid"
     try:
         process = psutil.Process(int(note.read_text(encoding="ascii").split("\n", 1)[0]))
-        ours = process.name().startswith("postgres") and str(place.postgres) in process.cmdline()
-    except (FileNotFoundError, ValueError):
-        return
-    except psutil.Error:
-        ours = False
-    if not ours:
-        note.unlink(missing_ok=True)
+        alive = process.name().startswith("postgres") and str(place.postgres) in process.cmdline()
+    except (FileNotFoundError, ValueError, psutil.Error):
+        alive = False
+    if not alive:
+        for left in (note, *place.sockets.glob(".s.PGSQL.5432*")):
+            left.unlink(missing_ok=True)
 
 
 def _answers(place: Place) -> bool:

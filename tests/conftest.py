@@ -1,7 +1,7 @@
 """Real servers for every test: a PostgreSQL and a Valkey of this test run's own.
 
-TEST_DATABASE_URL and TEST_REDIS_URL put the tests on servers that run already, of other versions; the
-database user needs CREATEDB, and CREATEROLE for the tests of roles.
+TEST_DATABASE_URL and TEST_REDIS_URL put the tests on servers that run already, of other versions;
+the database user needs CREATEDB, and CREATEROLE for the tests of roles.
 
 `database`   URL of a fresh, migrated database; dropped afterwards
 `empty_database`   the same without a schema
@@ -14,11 +14,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -49,28 +46,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def servers() -> Iterator[Servers]:
     """Started once a process; without fsync, since no test here cuts the power."""
     database_url, redis_url = os.environ.get("TEST_DATABASE_URL"), os.environ.get("TEST_REDIS_URL")
-    folder = Path(tempfile.mkdtemp(prefix="hivelog-test-"))
-    try:
-        with embedded.start(
-            folder,
-            with_postgres=database_url is None,
-            with_valkey=redis_url is None,
-            parameters={"fsync": "off", "full_page_writes": "off", "autovacuum_naptime": "5s"},
-        ) as own:
-            admin, cache = database_url or own.database_url, redis_url or own.redis_url
-            assert admin is not None
-            assert cache is not None
-            yield Servers(admin, cache, own.superuser_url)
-    finally:
-        remove_data(folder)
-
-
-def remove_data(folder: Path) -> None:
-    """Remove a data folder, and what it links to outside (as root under a private folder)."""
-    for name in ("postgres", "sockets"):
-        if (link := folder / name).is_symlink():
-            shutil.rmtree(link.resolve(), ignore_errors=True)
-    shutil.rmtree(folder, ignore_errors=True)
+    with embedded.temporary(
+        with_postgres=database_url is None,
+        with_valkey=redis_url is None,
+        parameters={"fsync": "off", "full_page_writes": "off"},
+    ) as own:
+        admin, cache = database_url or own.database_url, redis_url or own.redis_url
+        assert admin is not None
+        assert cache is not None
+        yield Servers(admin, cache, own.superuser_url)
 
 
 def in_database(url: str, name: str) -> str:
@@ -121,14 +105,12 @@ def empty_database(servers: Servers) -> Iterator[str]:
 
 @pytest.fixture
 def redis_url(servers: Servers) -> Iterator[str]:
-    """URL of an empty Redis database. Parallel test processes share a server only if it is given:
-    each then has a database number of its own."""
-    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 16
-    parts = urlsplit(servers.redis_url)
-    shared = "TEST_REDIS_URL" in os.environ
+    """URL of an empty Redis database. Parallel test processes have a server each, unless one was
+    given: then a database number each."""
     url = servers.redis_url
-    if shared:
-        url = urlunsplit(parts._replace(path=f"/{number}"))
+    if "TEST_REDIS_URL" in os.environ:
+        worker = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+        url = in_database(url, str(int(worker) % 16))
     with contextlib.closing(redis.Redis.from_url(url)) as client:
         client.flushdb()
         yield url
@@ -145,7 +127,8 @@ class Clock:
         """Let `seconds` pass at once, for every process that uses the database."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(
-                "update hivelog_test_clock set ahead = ahead + make_interval(secs => %s)", (seconds,)
+                "update hivelog_test_clock set ahead = ahead + make_interval(secs => %s)",
+                (seconds,),
             )
 
 
