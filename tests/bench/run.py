@@ -1,0 +1,48 @@
+"""`make bench`: measure, print the table, write bench.json.
+
+    python -m tests.bench [--only run,bulk,...] [--rounds 5] [--quick] [--peers-only]
+
+Exit status: 0 when every bar measured is reached, 1 when one was missed, 2 for a bad option.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+
+from rich.console import Console
+
+from .bench import Bench
+from .report import publish, write
+from .server import running_server
+
+FIGURES = (
+    "run", "run_encrypted", "graphile", "bulk", "concurrent_singles", "end_to_end", "latency",
+    "backlog_1m", "http_post", "resources", "row_limit",
+)  # fmt: skip
+RESULT = Path(__file__).parents[2] / "bench.json"
+
+
+def options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", default=",".join(FIGURES), help="figures, comma-separated")
+    parser.add_argument("--rounds", type=int, default=5, help="samples of each side (default 5)")
+    parser.add_argument("--quick", action="store_true", help="fewer jobs: a smoke test")
+    parser.add_argument("--peers-only", action="store_true", help="leave our own side out")
+    args = parser.parse_args()
+    args.only = args.only.split(",")
+    if unknown := set(args.only) - set(FIGURES):
+        parser.error(f"no such figure: {', '.join(sorted(unknown))}; of {', '.join(FIGURES)}")
+    return args
+
+
+def main() -> int:
+    args = options()
+    console = Console(width=max(150, shutil.get_terminal_size((150, 50)).columns), highlight=False)
+    with running_server() as server:
+        bench = Bench(server, None, rounds=args.rounds, quick=args.quick, console=console)
+        bench.measure(args.only)
+        publish(console, server, bench.rows)
+    write(RESULT, bench.figures)
+    return 1 if any(row.reached is False for row in bench.rows) else 0
