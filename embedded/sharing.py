@@ -72,7 +72,7 @@ class Share:
         return {
             "pg_ctl": str(postgres.binaries(self._place) / "pg_ctl"),
             "pgdata": str(self._place.postgres),
-            "valkey_socket": str(valkey.socket(self._place)),
+            "valkey_socket": str(valkey.socket_path(self._place)),
             "uid": account.uid if account else None,
             "gid": account.gid if account else None,
         }

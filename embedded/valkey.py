@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import time
 from pathlib import Path
 from urllib.parse import quote
-
-import redis
 
 from .places import EmbeddedError, Place
 
 
 def url(place: Place) -> str:
     """`unix://...` for redis-py."""
-    return f"unix://{quote(str(socket(place)))}?db=0"
+    return f"unix://{quote(str(socket_path(place)))}?db=0"
 
 
-def socket(place: Place) -> Path:
+def socket_path(place: Place) -> Path:
     """The path of its unix socket."""
     return place.sockets / "valkey.sock"
 
@@ -34,7 +33,7 @@ def _start(place: Place) -> None:
     log.unlink(missing_ok=True)
     options = {
         "port": "0",
-        "unixsocket": str(socket(place)),
+        "unixsocket": str(socket_path(place)),
         "unixsocketperm": "700",
         "save": "",
         "appendonly": "no",
@@ -66,15 +65,15 @@ def _start(place: Place) -> None:
 
 
 def _answers(place: Place) -> bool:
-    if not socket(place).exists():
-        return False
-    client = redis.Redis(unix_socket_path=str(socket(place)), socket_timeout=2)
-    try:
-        return bool(client.ping())
-    except redis.RedisError:
-        return False
-    finally:
-        client.close()
+    """One PING without a client library: these retry for seconds where nobody listens."""
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.settimeout(2)
+        try:
+            connection.connect(str(socket_path(place)))
+            connection.sendall(b"PING\r\n")
+            return connection.recv(64).startswith(b"+PONG")
+        except OSError:
+            return False
 
 
 def _binary() -> Path:
