@@ -152,11 +152,12 @@ def leave_scratch_files(data_dir: Path, seed: int, count: int = SCRATCH_FILES) -
 
 
 def _item(offer: Offer) -> dict[str, Any]:
+    """The shape of one item of ``POST /jobs``."""
     return {
         "queue": offer.queue,
         "type": offer.type,
         "payload": offer.payload,
-        **offer.options,
+        "metadata": offer.options,
     }
 
 

@@ -50,11 +50,13 @@ class Step(NamedTuple):
 
     job: UUID
     queue: str
+    job_type: str | None
     version: int
     event: str
     at: datetime
     actor: str | None
     attempt: int | None
+    detail: str
     seconds: float
 
 
@@ -117,17 +119,25 @@ def _table(queues: Sequence[QueueSummary], seconds: float) -> Table:
 
 def _story(steps: Sequence[Step]) -> Tree:
     first = steps[0]
-    tree = Tree(f"[bold]{first.queue}[/] job {first.job}")
+    title = Text.assemble((first.job_type or "job", "bold"), f" in {first.queue}, {first.job}")
+    tree = Tree(title)
     for step in steps:
-        clock = step.at.isoformat(timespec="milliseconds")[11:23]
-        line = Text(f"{clock}  +{step.seconds:7.3f} s  ")
-        line.append(f"{step.event:<16}", _STYLES.get(step.event, ""))
-        if step.attempt:
-            line.append(f" attempt {step.attempt}")
-        if step.actor:
-            line.append(f"  by {step.actor}", "dim")
-        tree.add(line)
+        tree.add(_line(step))
     return tree
+
+
+def _line(step: Step) -> Text:
+    clock = step.at.isoformat(timespec="milliseconds")[11:23]
+    line = Text(f"{clock} +{step.seconds:7.3f} s  ", no_wrap=True, overflow="ellipsis")
+    line.append(f"{step.event:<16}", _STYLES.get(step.event, ""))
+    if step.attempt:
+        line.append(f"attempt {step.attempt}  ")
+    if step.detail:
+        line.append(f"{step.detail}  ")
+    if step.actor:
+        # worker:NAME:SESSION: the name is what a reader knows it by.
+        line.append("by " + " ".join(step.actor.split(":")[:2]), "dim")
+    return line
 
 
 def _pair(middle: float | None, high: float | None) -> str:
