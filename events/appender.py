@@ -1,0 +1,208 @@
+"""One append in flight; what arrives meanwhile is the next batch.
+
+No timers: load makes batches larger, not answers later. Bounded: past `max_waiting` rows a submit is
+refused with Overloaded, so memory stays flat and callers learn at once.
+
+When the database goes away, impatient parts fail (their caller repeats with its idempotency key);
+patient ones (a worker's results) wait, and after the reconnect the log is asked whether their batch
+had arrived before anything is sent again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections import deque
+from collections.abc import Callable
+
+import structlog
+
+from .batch import Appended, Outcome, Part
+from .errors import DatabaseUnavailable, Overloaded
+from .log import Log, Lost
+
+_log = structlog.get_logger(__name__)
+
+Listener = Callable[[Appended], None]
+
+_BATCH_ROWS = 2_000
+_BATCH_BYTES = 4 * 1024 * 1024
+_BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+
+_Waiting = tuple[Part, "asyncio.Future[Outcome]"]
+
+
+class Appender:
+    """Serialises and batches every append of this process."""
+
+    def __init__(
+        self, log: Log, listeners: list[Callable[[Appended], None]] | None = None,
+        *, max_waiting: int = 50_000,
+    ) -> None:  # fmt: skip
+        self.log = log
+        self.listeners: list[Listener] = listeners if listeners is not None else []
+        self._max_waiting = max_waiting
+        self._waiting: deque[_Waiting] = deque()
+        self._rows = 0
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._down: Exception | None = None
+        self.last: Appended | None = None
+
+    async def start(self) -> None:
+        await self.log.open()
+        self._task = asyncio.create_task(self._run(), name="appender")
+
+    async def stop(self) -> None:
+        """Write what waits, then close. Parts that cannot be written fail."""
+        if self._task is not None:
+            while self._waiting and self._down is None:
+                await asyncio.sleep(0.01)
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+        self._fail(list(self._waiting), DatabaseUnavailable("shutting down"), patient=True)
+        self._waiting.clear()
+        await self.log.close()
+
+    @property
+    def available(self) -> bool:
+        return self._down is None
+
+    async def submit(self, part: Part) -> Outcome:
+        """Append a part; answers when it is durable.
+
+        Raises Overloaded, DatabaseUnavailable (only impatient parts), EpochChanged, or the server's error.
+        """
+        return await self.post(part)
+
+    def post(self, part: Part) -> asyncio.Future[Outcome]:
+        """`submit` without waiting."""
+        rows = part.rows()
+        if self._rows + rows > self._max_waiting and not part.patient:
+            raise Overloaded("too many commands wait for the log")
+        if self._down is not None and not part.patient:
+            raise DatabaseUnavailable(str(self._down))
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        self._waiting.append((part, future))
+        self._rows += rows
+        self._wake.set()
+        return future
+
+    async def _run(self) -> None:
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                await self._append(self._take())
+
+    def _take(self) -> list[_Waiting]:
+        """The next batch: whole parts, in order, within the bounds of rows and bytes."""
+        batch: list[_Waiting] = []
+        rows = size = 0
+        while self._waiting:
+            part = self._waiting[0][0]
+            rows += part.rows()
+            size += part.bytes()
+            if batch and (rows > _BATCH_ROWS or size > _BATCH_BYTES):
+                break
+            batch.append(self._waiting.popleft())
+            self._rows -= part.rows()
+        return batch
+
+    async def _append(self, batch: list[_Waiting]) -> None:
+        try:
+            appended = await self.log.append([part for part, _ in batch])
+        except Lost as lost:
+            await self._recover(lost, batch)
+        except DatabaseUnavailable as error:
+            await self._outlast(error, batch)
+        except asyncio.CancelledError:
+            self._fail(batch, DatabaseUnavailable("shutting down"), patient=True)
+            raise
+        except Exception as error:
+            await self._isolate(error, batch)
+        else:
+            self._deliver(appended, batch)
+
+    def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
+        self.last = appended
+        for listener in self.listeners:
+            listener(appended)
+        for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
+
+    async def _isolate(self, error: Exception, batch: list[_Waiting]) -> None:
+        """One poisoned part must fail alone: halve the batch until it stands by itself."""
+        if len(batch) == 1:
+            self._fail(batch, error, patient=True)
+            return
+        half = len(batch) // 2
+        await self._append(batch[:half])
+        await self._append(batch[half:])
+
+    def _fail(self, batch: list[_Waiting], error: Exception, *, patient: bool) -> list[_Waiting]:
+        """Fail the impatient (or all) and answer those that still wait."""
+        kept = []
+        for part, future in batch:
+            if part.patient and not patient:
+                kept.append((part, future))
+            elif not future.done():
+                future.set_exception(error)
+        return kept
+
+    async def _recover(self, lost: Lost, batch: list[_Waiting]) -> None:
+        """An answer was lost: reconnect, then ask the log before anything is sent again."""
+        _log.warning("append_answer_lost", batch=lost.batch_id.hex(), rows=len(batch))
+        first_try = await self._reopen_once()
+        while True:
+            if not first_try:
+                # Longer than a blink: impatient callers are told, patient ones wait.
+                kept = self._fail(batch, lost, patient=False)
+                if not kept:
+                    await self._outlast(lost, [])
+                    return
+                await self._reopen(lost)
+            try:
+                appended = await self.log.recover(lost)
+            except DatabaseUnavailable:
+                first_try = False
+                continue
+            break
+        if appended is not None:
+            self._deliver(appended, batch)
+            return
+        self._requeue([item for item in batch if not item[1].done()])
+
+    def _requeue(self, batch: list[_Waiting]) -> None:
+        for item in reversed(batch):
+            self._waiting.appendleft(item)
+            self._rows += item[0].rows()
+        self._wake.set()
+
+    async def _outlast(self, error: Exception, batch: list[_Waiting]) -> None:
+        """The database is away: fail the impatient, keep the patient, wait until it is back."""
+        kept = self._fail(batch, error, patient=False)
+        await self._reopen(error)
+        self._requeue(kept)
+
+    async def _reopen_once(self) -> bool:
+        try:
+            await self.log.open()
+        except DatabaseUnavailable:
+            return False
+        return True
+
+    async def _reopen(self, error: Exception) -> None:
+        self._down = error
+        waiting = self._fail(list(self._waiting), error, patient=False)
+        self._waiting = deque(waiting)
+        self._rows = sum(part.rows() for part, _ in waiting)
+        _log.warning("database_unavailable", error=str(error))
+        attempt = 0
+        while not await self._reopen_once():
+            delay = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            attempt += 1
+        self._down = None
+        _log.info("database_back", head=self.log.head)

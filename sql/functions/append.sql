@@ -1,0 +1,307 @@
+-- The log's only writer. One call = one batch = one transaction.
+--
+-- Sections, numbered in this order: enqueues (n_*), ends of leases (e_*), moves of other live or
+-- finished jobs (moves), records on streams that are no jobs (records), starts (s_*; `picks` lets
+-- the database choose them). Hot sections are parallel arrays, a NULL array = all NULL; rare ones
+-- are jsonb arrays of objects.
+--
+-- Answers one row of columns: head (the log's last position now), first (of this batch), recorded_at;
+-- refused_* (section n e m r s, ordinal from 1, code; an idempotent replay names its job); t_* the jobs
+-- started, with all their worker needs (token = position of `started`); m_* exact depths of the touched
+-- queues. Whatever is not refused was accepted, and its position follows from the order above.
+--
+-- Raises (the batch is not written): HL001 not one autocommitted READ COMMITTED statement,
+-- HL002 other epoch.
+create or replace function hivelog.append(
+    in_batch uuid, in_epoch integer,
+    n_job uuid[], n_queue smallint[], n_type integer[], n_priority smallint[], n_actor integer[],
+    n_due timestamptz[], n_expires timestamptz[], n_correlation text[], n_spec jsonb[],
+    n_size integer[], n_digest bytea[], n_salt bytea[], n_kek smallint[], n_wrapped bytea[],
+    n_body bytea[], keys jsonb, n_outbox boolean,
+    e_job uuid[], e_token bigint[], e_event text[], e_actor integer[],
+    e_due timestamptz[], e_retry smallint[], e_data jsonb[], e_size integer[], e_digest bytea[],
+    e_slot smallint[], e_body bytea[], e_cutoff timestamptz,
+    moves jsonb, records jsonb,
+    s_session integer[], s_queue smallint[], s_type integer[], s_priority smallint[], s_job uuid[],
+    picks jsonb, s_bytes bigint,
+    out head bigint, out first bigint, out recorded_at timestamptz,
+    out refused_section text[], out refused_n integer[], out refused_code text[], out refused_job uuid[],
+    out t_n bigint[], out t_token bigint[], out t_job uuid[], out t_queue smallint[],
+    out t_session integer[], out t_attempt smallint[], out t_retry smallint[], out t_priority smallint[],
+    out t_spec jsonb[], out t_kek smallint[], out t_salt bytea[], out t_wrapped bytea[],
+    out t_body bytea[],
+    out m_queue smallint[], out m_pending integer[], out m_ready integer[], out m_running integer[]
+) language plpgsql volatile security definer
+set search_path = pg_catalog, pg_temp
+set plan_cache_mode = force_generic_plan
+set enable_seqscan = off set enable_bitmapscan = off
+set enable_hashjoin = off set enable_mergejoin = off
+as $$
+#variable_conflict use_column
+declare
+    h bigint; h0 bigint; t timestamptz; live_epoch integer; k integer;
+    rn integer[]; rcode text[]; rjob uuid[];
+    -- depth changes by queue, gathered over the sections, written as marks at the end
+    d_queue smallint[] := '{}'; d_pending integer[] := '{}';
+    d_ready integer[] := '{}'; d_running integer[] := '{}';
+    q smallint[]; a integer[]; b integer[]; c integer[];
+    named constant integer := coalesce(cardinality(s_job), 0);
+    alive integer[]; biggest integer := 0; plain boolean := true; only_queue smallint;
+begin
+    -- A transaction id at this point means that the caller's transaction has written already.
+    if pg_current_xact_id_if_assigned() is not null
+        or current_setting('transaction_isolation') <> 'read committed' then
+        raise exception 'hivelog.append must be one autocommitted READ COMMITTED statement'
+            using errcode = 'HL001';
+    end if;
+
+    -- Bodies first: the slow part needs no lock, and rolls back with the rest.
+    if n_body is not null then
+        insert into hivelog.vault (job, slot, kek, salt, wrapped, body)
+        select * from unnest(n_job, array_fill(0::smallint, array[cardinality(n_job)]),
+            n_kek, n_salt, n_wrapped, n_body);
+    end if;
+    if e_body is not null then
+        insert into hivelog.vault (job, slot, token, body)
+        select u.job, u.slot, u.token, u.body
+        from unnest(e_job, e_slot, e_token, e_body) u (job, slot, token, body)
+        where u.body is not null
+        on conflict do nothing;
+    end if;
+
+    perform pg_advisory_xact_lock(hivelog.append_lock());
+    select m.position, greatest(m.recorded_at, hivelog.now()), m.epoch into h, t, live_epoch
+    from hivelog.batches m order by m.position desc limit 1;
+    h0 := h;
+    if live_epoch <> in_epoch and not coalesce(records @> '[{"event": "epoch_started"}]', false) then
+        raise exception 'epoch % is over, the log is in epoch %', in_epoch, live_epoch
+            using errcode = 'HL002';
+    end if;
+
+    if n_job is not null then
+        select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
+        if rn is not null then
+            refused_section := array_fill('n'::text, array[cardinality(rn)]);
+            refused_n := rn; refused_code := rcode; refused_job := rjob;
+        end if;
+        with i as materialized (
+            select u.*, h + row_number() over (order by u.n) as pos
+            from unnest(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
+                n_correlation, n_spec, n_size, n_digest) with ordinality
+                u (job, queue, type, priority, actor, due, expires, correlation, spec, size, digest, n)
+            where rn is null or u.n <> all (rn)
+        ), waiting as (
+            insert into hivelog.pending (due_at, job, queue, type, priority, version, attempt, retry,
+                size, enqueued, expires_at, spec)
+            select i.due, i.job, i.queue, i.type, i.priority, 1, 0, 0, i.size, i.pos, i.expires, i.spec
+            from i where i.due > t
+        ), able as (
+            insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
+                size, expires_at, spec)
+            select i.job, i.pos, i.queue, i.priority, i.type, 1, 0, 0, i.size, i.expires, i.spec
+            from i where i.due is null or i.due <= t
+        ), written as (
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
+                queue, attempt, body_digest, correlation, data)
+            select i.pos, t, i.job, 1, 'enqueued', i.actor, i.size, i.queue, null, i.digest,
+                i.correlation, i.spec
+            from i
+        ), depth as (
+            select i.queue, count(*)::integer as total, count(*) filter (where i.due > t)::integer as later
+            from i group by i.queue
+        )
+        select array_agg(d.queue), array_agg(d.later), array_agg(d.total - d.later),
+            array_agg(0), coalesce(sum(d.total), 0)
+        into q, a, b, c, k from depth d;
+        d_queue := d_queue || q; d_pending := d_pending || a;
+        d_ready := d_ready || b; d_running := d_running || c;
+        select max(u) into biggest from unnest(n_size) u;
+        h := h + k;
+        if n_outbox then
+            delete from hivelog.outbox o where o.id = any (n_job);
+        end if;
+    end if;
+
+    if e_job is not null then
+        if e_cutoff is not null then
+            -- Read once: a heartbeat that lands between two statements must not split one decision.
+            select array_agg(x.id) into alive from hivelog.sessions x where x.last_heartbeat > e_cutoff;
+        end if;
+        if e_due is not null or 'released' = any (e_event) then
+            -- Where their jobs go next, before the leases that tell it are gone.
+            select * into q, a, b
+            from hivelog.append_end_returns(e_job, e_token, e_event, e_due, e_retry, alive, t);
+            d_queue := d_queue || q; d_pending := d_pending || a; d_ready := d_ready || b;
+            d_running := d_running || array_fill(0, array[coalesce(cardinality(q), 0)]);
+        end if;
+        with i as (
+            select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest)
+                u (job, token, event, actor, data, size, digest)
+        ), gone as (
+            delete from hivelog.leases l using i
+            where l.job = i.job and l.token = i.token
+                and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)
+            returning l.job, l.version, l.queue, l.attempt, coalesce(i.actor, l.session) as actor,
+                i.event, i.data, i.size, i.digest
+        ), written as (
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
+                queue, attempt, body_digest, data)
+            select h + row_number() over (), t, g.job, g.version + 1, g.event::hivelog.event_type,
+                g.actor, g.size, g.queue, g.attempt, g.digest, g.data
+            from gone g
+            returning queue
+        )
+        select array_agg(d.queue), array_agg(-d.total), coalesce(sum(d.total), 0) into q, c, k
+        from (select w.queue, count(*)::integer as total from written w group by w.queue) d;
+        if k < cardinality(e_job) then
+            select array_agg(r.n), array_agg(r.code) into rn, rcode
+            from hivelog.append_end_refusals(e_job, e_token, e_slot, h, h + k) r;
+            refused_section := refused_section || array_fill('e'::text, array[cardinality(rn)]);
+            refused_n := refused_n || rn; refused_code := refused_code || rcode;
+            refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+        end if;
+        if k > 0 then
+            d_queue := d_queue || q; d_running := d_running || c;
+            d_pending := d_pending || array_fill(0, array[cardinality(q)]);
+            d_ready := d_ready || array_fill(0, array[cardinality(q)]);
+            h := h + k;
+        end if;
+    end if;
+
+    if moves is not null then
+        select r.refused_n, r.refused_code, r.accepted, r.q, r.a, r.b, r.c
+        into rn, rcode, k, q, a, b, c
+        from hivelog.append_moves(moves, h, t) r;
+        if rn is not null then
+            refused_section := refused_section || array_fill('m'::text, array[cardinality(rn)]);
+            refused_n := refused_n || rn; refused_code := refused_code || rcode;
+            refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+        end if;
+        if k > 0 then
+            d_queue := d_queue || q; d_pending := d_pending || a;
+            d_ready := d_ready || b; d_running := d_running || c;
+            h := h + k;
+        end if;
+    end if;
+
+    if records is not null then
+        select r.refused_n, r.refused_code, r.accepted, r.epoch into rn, rcode, k, live_epoch
+        from hivelog.append_records(records, h, t, live_epoch) r;
+        if rn is not null then
+            refused_section := refused_section || array_fill('r'::text, array[cardinality(rn)]);
+            refused_n := refused_n || rn; refused_code := refused_code || rcode;
+            refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+        end if;
+        h := h + k;
+    end if;
+
+    if picks is not null then
+        -- Redis is away: nobody named ids, so choose them here, in key order, after the lock.
+        select s_session || array_agg(p.session), s_queue || array_agg(p.queue),
+            s_type || array_agg(p.type), s_priority || array_agg(p.priority), s_job || array_agg(p.job)
+        into s_session, s_queue, s_type, s_priority, s_job
+        from hivelog.append_picks(picks, t, d_queue, d_running) p;
+    end if;
+
+    if s_job is not null then
+        -- One living session, one open queue without a limit, no payload that could break the byte
+        -- budget: nothing to examine. Anything else is narrowed first.
+        only_queue := case when s_queue[1] = all (s_queue) then s_queue[1] end;
+        if only_queue is null or s_session[1] <> any (s_session) or not exists (
+            select from hivelog.queues x, hivelog.sessions y
+            where x.id = only_queue and not x.paused and not x.deleted and x.max_workers is null
+                and y.id = s_session[1]
+                and (select m.largest from hivelog.queue_marks m where m.queue = only_queue
+                    order by m.position desc limit 1) * cardinality(s_job)::bigint <= s_bytes
+        ) then
+            plain := false;
+            select x.s_session, x.s_queue, x.s_type, x.s_priority, x.s_job, x.refused_n, x.refused_code
+            into s_session, s_queue, s_type, s_priority, s_job, rn, rcode
+            from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
+                named, d_queue, d_running, t) x;
+            if rn is not null then
+                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
+                refused_n := refused_n || rn; refused_code := refused_code || rcode;
+                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+            end if;
+        end if;
+        with want as (
+            select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
+                u (session, queue, type, priority, job, n)
+        ), taken as (
+            delete from hivelog.ready r using want w
+            where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
+                and (r.expires_at is null or r.expires_at > t)
+            returning w.session, w.n, r.*
+        ), started as materialized (
+            select h + row_number() over () as pos, x.* from taken x
+        ), leased as (
+            insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
+                version, queue, priority, attempt, retry)
+            select s.job, s.pos, s.enqueued, t,
+                t + make_interval(secs => (s.spec ->> 'timeout')::integer),
+                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry
+            from started s
+        ), written as (
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
+                attempt)
+            select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
+            from started s
+        )
+        select count(*), array_agg(s.n), array_agg(s.pos), array_agg(s.job), array_agg(s.queue),
+            array_agg(s.session), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+            array_agg(s.priority), array_agg(s.spec), array_agg(v.kek), array_agg(v.salt),
+            array_agg(v.wrapped), array_agg(v.body)
+        into k, t_n, t_token, t_job, t_queue, t_session, t_attempt, t_retry, t_priority, t_spec, t_kek,
+            t_salt, t_wrapped, t_body
+        from started s
+        left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+        if k > 0 and only_queue is not null then
+            d_queue := d_queue || only_queue; d_pending := d_pending || 0;
+            d_ready := d_ready || -k; d_running := d_running || k;
+        elsif k > 0 then
+            select array_agg(x.queue), array_agg(0), array_agg(-x.total), array_agg(x.total)
+            into q, a, b, c
+            from (select u as queue, count(*)::integer as total from unnest(t_queue) u group by u) x;
+            d_queue := d_queue || q; d_pending := d_pending || a;
+            d_ready := d_ready || b; d_running := d_running || c;
+        end if;
+        if plain and k < named then
+            select array_agg(r.n), array_agg(r.code) into rn, rcode
+            from hivelog.append_start_refusals(s_queue, s_type, s_priority, s_job, t, h, h + k) r
+            where r.n <= named;
+            if rn is not null then
+                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
+                refused_n := refused_n || rn; refused_code := refused_code || rcode;
+                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+            end if;
+        end if;
+        h := h + k;
+    end if;
+
+    head := h; first := h0 + 1; recorded_at := t;
+    if h = h0 then
+        return;
+    end if;
+    with batch as (
+        insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+        values (h, h0 + 1, t, live_epoch, in_batch)
+    ), mark as (
+        insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
+        select d.queue, h, t, coalesce(m.pending, 0) + d.pending, coalesce(m.ready, 0) + d.ready,
+            coalesce(m.running, 0) + d.running, greatest(m.largest, biggest)
+        from (
+            select u.queue, sum(u.pending)::integer as pending, sum(u.ready)::integer as ready,
+                sum(u.running)::integer as running
+            from unnest(d_queue, d_pending, d_ready, d_running) u (queue, pending, ready, running)
+            group by u.queue
+        ) d
+        left join lateral (
+            select m.* from hivelog.queue_marks m where m.queue = d.queue
+            order by m.position desc limit 1
+        ) m on true
+        returning queue, pending, ready, running
+    )
+    select array_agg(m.queue), array_agg(m.pending), array_agg(m.ready), array_agg(m.running)
+    into m_queue, m_pending, m_ready, m_running from mark m;
+end $$;
