@@ -57,7 +57,7 @@ class Appender:
         """Write what waits, then close. Parts that cannot be written fail."""
         if self._task is not None:
             while self._waiting and self._down is None:
-                await asyncio.sleep(0.01)
+                await asyncio.wait([self._waiting[-1][1]])
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._fail(list(self._waiting), DatabaseUnavailable("shutting down"), patient=True)

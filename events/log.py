@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 import structlog
 from psycopg.rows import TupleRow
@@ -199,7 +200,7 @@ def _share(
         base = 0
         for part, outcome in zip(parts, outcomes, strict=True):
             count = len(getattr(part, name))
-            lost = {i: refused[section, base + i] for i in range(count) if (section, base + i) in refused} if refused else {}  # noqa: E501
+            lost = {i: refused[section, base + i] for i in range(count) if (section, base + i) in refused}
             outcome.refused.update({(section, i): why for i, why in lost.items()})
             if section != "e" and count:
                 outcome.positions[section] = list(range(position, position + count - len(lost)))
@@ -239,31 +240,39 @@ def _share_starts(
 
 
 def _recovered(lost: Lost, epoch: int, found: TupleRow, rows: list[TupleRow]) -> Appended:
-    """Rebuild the answer of a batch from its events: (position, type, job, index-free start columns)."""
+    """Rebuild the answer of a batch from its events (rows of sql/queries/recovered_starts.sql)."""
     first, head, at = found[0], found[1], milliseconds(found[2])
-    by_key = {(row[1], row[2].bytes): row for row in rows}
+    positions = {(row[1], row[2].bytes): row[0] for row in rows}
     outcomes = []
     for part in lost.parts:
         outcome = Outcome(head, at, {}, {"n": [], "m": [], "r": []}, [])
-        for section, items in (("n", part.enqueues), ("e", part.ends), ("m", part.moves)):
-            for index, item in enumerate(items):  # type: ignore[arg-type]
-                event = getattr(item, "event", "enqueued")
-                job = item.job if isinstance(item.job, bytes) else UUID(item.job).bytes  # type: ignore[attr-defined]
-                if (row := by_key.get((event, job))) is None:
-                    outcome.refused[section, index] = Refused("conflict")  # type: ignore[index]
+        for section, events in _identities(part).items():
+            for index, identity in enumerate(events):
+                if identity not in positions:
+                    outcome.refused[section, index] = Refused("conflict")
                 elif section != "e":
-                    outcome.positions[section].append(row[0])  # type: ignore[index]
-        for index, record in enumerate(part.records):
-            if (row := by_key.get((record.event, UUID(record.stream).bytes))) is None:
-                outcome.refused["r", index] = Refused("conflict")
-            else:
-                outcome.positions["r"].append(row[0])
-        wanted = {start.job: index for index, start in enumerate(part.starts)}
-        sessions = {pick.session for pick in part.picks} | {start.session for start in part.starts}
-        for row in rows:
-            if row[1] == "started" and row[4] in sessions:
-                index = wanted.pop(row[2].bytes, -1)
-                outcome.started.append(Started(index, row[2].bytes, row[0], *row[3:]))
-        outcome.refused.update({("s", index): Refused("conflict") for index in wanted.values()})
+                    outcome.positions[section].append(positions[identity])
+        _recovered_starts(part, outcome, rows)
         outcomes.append(outcome)
     return Appended(lost.batch_id, epoch, first, head, at, lost.parts, outcomes, [])
+
+
+def _identities(part: Part) -> dict[Section, list[tuple[str, bytes]]]:
+    """(event type, stream) of each command that is no start."""
+    return {
+        "n": [("enqueued", item.job) for item in part.enqueues],
+        "e": [(item.event, item.job) for item in part.ends],
+        "m": [(item.event, UUID(item.job).bytes) for item in part.moves],
+        "r": [(item.event, UUID(item.stream).bytes) for item in part.records],
+    }
+
+
+def _recovered_starts(part: Part, outcome: Outcome, rows: list[TupleRow]) -> None:
+    wanted = {start.job: index for index, start in enumerate(part.starts)}
+    sessions = {pick.session for pick in part.picks} | {start.session for start in part.starts}
+    for row in rows:
+        if row[1] == "started" and row[4] in sessions:
+            index = wanted.pop(row[2].bytes, -1)
+            spec = msgspec.json.encode(row[8])
+            outcome.started.append(Started(index, row[2].bytes, row[0], *row[3:8], spec, *row[9:]))
+    outcome.refused.update({("s", index): Refused("conflict") for index in wanted.values()})

@@ -1,0 +1,138 @@
+"""The dictionaries of the hot tables, cached: queues, job types, actors."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any
+from uuid import NAMESPACE_URL, uuid4, uuid5
+
+from msgspec import Struct
+
+from .. import sql
+from .pool import Connection, Pool
+
+SYSTEM_STREAM = uuid5(NAMESPACE_URL, "hivelog:system").bytes
+# A queue's settings are live in every process within this time; its guards are exact at once (in SQL).
+_STALE_AFTER = 1.0
+
+
+class Queue(Struct, frozen=True):
+    """A queue's number and live settings. `config` is the data of its last queue_configured event."""
+
+    id: int
+    name: str
+    stream: bytes
+    paused: bool
+    max_workers: int | None
+    config: dict[str, Any]
+    position: int
+
+
+class Names:
+    """Name <-> number, both ways. Numbers never change; queues are re-read when older than a second."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+        self._queues: dict[str, Queue] = {}
+        self._queues_by_id: dict[int, Queue] = {}
+        self._ids: dict[str, dict[str, int]] = {"t": {}, "a": {}}
+        self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
+        self._read_at = float("-inf")
+        self._lock = asyncio.Lock()
+
+    async def refresh(self) -> None:
+        """Re-read queues, and the types and actors that are new."""
+        async with self._pool.connection() as connection:
+            await self._load(connection)
+
+    async def _load(self, connection: Connection) -> None:
+        read_at = time.monotonic()
+        rows = await (await connection.execute(sql.load("names_load"))).fetchall()
+        queues = [Queue(r[0], r[1], r[2].bytes, *r[3:]) for r in rows]
+        self._queues = {queue.name: queue for queue in queues}
+        self._queues_by_id = {queue.id: queue for queue in queues}
+        known = {"type": max(self._names["t"], default=0), "actor": max(self._names["a"], default=0)}
+        rows = await (await connection.execute(sql.load("names_newer"), known)).fetchall()
+        for kind, number, name in rows:
+            self._learn(kind, number, name)
+        self._read_at = read_at
+
+    def _learn(self, kind: str, number: int, name: str) -> None:
+        self._ids[kind][name] = number
+        self._names[kind][number] = name
+
+    async def _fresh(self) -> None:
+        if time.monotonic() - self._read_at > _STALE_AFTER:
+            async with self._lock:
+                if time.monotonic() - self._read_at > _STALE_AFTER:
+                    await self.refresh()
+
+    async def queue(self, name: str) -> Queue | None:
+        await self._fresh()
+        return self._queues.get(name)
+
+    async def queues(self) -> list[Queue]:
+        """All queues, by name."""
+        await self._fresh()
+        return sorted(self._queues.values(), key=lambda queue: queue.name)
+
+    async def queue_by_id(self, number: int) -> Queue | None:
+        if number not in self._queues_by_id:
+            await self._fresh()
+        return self._queues_by_id.get(number)
+
+    def forget_queues(self) -> None:
+        """The next question re-reads them: this process has just changed one."""
+        self._read_at = float("-inf")
+
+    async def new_queue(self, name: str) -> tuple[int, bytes]:
+        """(id, stream) of a name; the row stays `deleted` until its first queue_configured event."""
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute("select hivelog.queue_id(%s, %s)", (name, uuid4()))
+            row = await cursor.fetchone()
+            cursor = await connection.execute(
+                "select stream from hivelog.queues where name = %s", (name,)
+            )
+            stream = await cursor.fetchone()
+        assert row is not None
+        assert stream is not None
+        return row[0], stream[0].bytes
+
+    async def type_id(self, name: str) -> int:
+        """The number of a job type, minted on first use."""
+        if name not in self._ids["t"]:
+            async with self._pool.connection() as connection:
+                # Twice: a name that another process mints at this moment shows up at the second look.
+                for _ in range(2):
+                    cursor = await connection.execute(
+                        "select name, id from hivelog.type_ids(%s)", ([name],)
+                    )
+                    for found, number in await cursor.fetchall():
+                        self._learn("t", number, found)
+                    if name in self._ids["t"]:
+                        break
+        return self._ids["t"][name]
+
+    async def actor_id(self, name: str) -> int:
+        """The number of an actor (`user:..`, `token:..`, `worker:..`, `leader`, `sql`)."""
+        if name not in self._ids["a"]:
+            async with self._pool.connection() as connection:
+                for _ in range(2):
+                    cursor = await connection.execute("select hivelog.actor_id(%s)", (name,))
+                    row = await cursor.fetchone()
+                    if row is not None and row[0] is not None:
+                        self._learn("a", row[0], name)
+                        break
+        return self._ids["a"][name]
+
+    async def type_name(self, number: int) -> str:
+        if number not in self._names["t"]:
+            await self.refresh()
+        return self._names["t"][number]
+
+    async def actor_name(self, number: int) -> str:
+        if number not in self._names["a"]:
+            await self.refresh()
+        return self._names["a"].get(number, f"actor:{number}")
+
