@@ -274,5 +274,11 @@ def _recovered_starts(part: Part, outcome: Outcome, rows: list[TupleRow]) -> Non
         if row[1] == "started" and row[4] in sessions:
             index = wanted.pop(row[2].bytes, -1)
             spec = msgspec.json.encode(row[8])
-            outcome.started.append(Started(index, row[2].bytes, row[0], *row[3:8], spec, *row[9:]))
+            queue, session, attempt, retry, priority, _, salt, kek, wrapped, body = row[3:]
+            outcome.started.append(
+                Started(
+                    index, row[2].bytes, row[0], queue, session, attempt, retry, priority, spec, salt, kek,
+                    wrapped, body,
+                )
+            )  # fmt: skip
     outcome.refused.update({("s", index): Refused("conflict") for index in wanted.values()})
