@@ -176,8 +176,8 @@ class Bench:
         """Once, not in rounds: filling takes long; its small twin is run before and after it."""
         waiting, jobs = (100_000, 20_000) if self.quick else (1_000_000, 200_000)
         small = [ours.run_waiting(20_000, FASTEST)]
-        large = ours.backlog(waiting, jobs, FASTEST)
-        require_counts(ours.counts(), waiting, jobs)
+        large, ran = ours.backlog(waiting, jobs, FASTEST)
+        require_counts(ours.counts(), waiting, ran, stopped=True)
         small.append(ours.run_waiting(20_000, FASTEST))
         row = Row(
             f"{waiting:,} waiting, {jobs:,} run", "jobs/s", large, sum(small) / 2, "small backlog",

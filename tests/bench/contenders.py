@@ -42,10 +42,18 @@ class Contender(Protocol):
         """Milliseconds from the enqueue call to the handler's start in another process."""
 
 
-def figures(command: list[str], cwd: Path | None = None) -> dict[str, Any]:
+def figures(
+    command: list[str], cwd: Path = ROOT, environment: dict[str, str] | None = None
+) -> dict[str, Any]:
     """Run a process and read the last line it printed. Raises RuntimeError with its errors."""
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=TIMEOUT, check=False, cwd=cwd or ROOT
+        command,
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT,
+        check=False,
+        cwd=cwd,
+        env=environment,
     )
     if done.returncode != 0:
         raise RuntimeError(f"{' '.join(command[:4])}: {done.stderr.strip()[-2000:]}")

@@ -100,9 +100,7 @@ async def load(url: str, request: bytes, connections: int, seconds: float) -> di
         )
         for _ in range(connections)
     ]
-    await asyncio.wait_for(
-        asyncio.gather(*(connection.closed for _, connection in made)), seconds + 30
-    )
+    await asyncio.wait_for(asyncio.gather(*(connection.closed for _, connection in made)), seconds + 30)
     if not tally.waits:
         raise RuntimeError("no answers")
     return {

@@ -17,7 +17,11 @@ def stamped() -> bytes:
     return b'{"data": "' + body.ljust(SIZE - _FRAME, "x").encode() + b'"}'
 
 
+def age_of(data: str) -> float:
+    """Milliseconds since the payload with this `data` was stamped."""
+    return (time.monotonic_ns() - int(data.rstrip("x"))) / 1e6
+
+
 def age_ms(payload: bytes) -> float:
-    """Milliseconds since `stamped` made this payload."""
-    born = int(json.loads(payload)["data"].rstrip("x"))
-    return (time.monotonic_ns() - born) / 1e6
+    """The same, of the encoded payload."""
+    return age_of(json.loads(payload)["data"])

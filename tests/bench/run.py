@@ -14,8 +14,9 @@ from pathlib import Path
 from rich.console import Console
 
 from .bench import Bench
+from .ours import Ours
 from .report import publish, write
-from .server import running_server
+from .server import Server, running_server
 
 FIGURES = (
     "run", "run_encrypted", "graphile", "bulk", "concurrent_singles", "end_to_end", "latency",
@@ -37,11 +38,19 @@ def options() -> argparse.Namespace:
     return args
 
 
+def both_sides(server: Server) -> tuple[Ours, Ours]:
+    """Ours without and with encryption. Imported here: the peers are measured without it."""
+    from .hivelog_contender import Hivelog
+
+    return Hivelog(server), Hivelog(server, encrypted=True)
+
+
 def main() -> int:
     args = options()
     console = Console(width=max(150, shutil.get_terminal_size((150, 50)).columns), highlight=False)
     with running_server() as server:
-        bench = Bench(server, None, rounds=args.rounds, quick=args.quick, console=console)
+        ours = None if args.peers_only else both_sides(server)
+        bench = Bench(server, ours, rounds=args.rounds, quick=args.quick, console=console)
         bench.measure(args.only)
         publish(console, server, bench.rows)
     write(RESULT, bench.figures)

@@ -195,7 +195,7 @@ async def latency(dsn: str, samples: int) -> None:
     ages: list[float] = []
     async with queries(dsn) as found, worker(dsn, samples, 10, "--echo") as process:
         for _ in range(samples):
-            await asyncio.sleep(random.uniform(0.02, 0.06))
+            await asyncio.sleep(random.uniform(0.15, 0.25))
             await found.enqueue(ENTRYPOINT, stamped())
             ages.append((await heard(process))["age"])
     say(ages_ms=ages)
