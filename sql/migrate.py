@@ -70,9 +70,8 @@ def migrate(url: str, *, app_url: str | None = None, root: Traversable | None = 
         conn.execute("select pg_advisory_lock(%s)", (_LOCK,))
         conn.execute(_BOOKS)
         for number in _missing(conn, known):
-            _apply(conn, number, known.migrations[number - 1])
-            report.migrations.append(known.migrations[number - 1].name)
-        _replace(conn, _changed(conn, known), known, report)
+            _apply(conn, number, known, report)
+        _replace(conn, known, report)
         report.warnings = roles.apply(conn, known.grants, app_url)
     return report
 
@@ -112,16 +111,18 @@ def _missing(conn: Connection, known: Scripts) -> range:
     return range(last + 1, len(known.migrations) + 1)
 
 
-def _apply(conn: Connection, number: int, script: Script) -> None:
-    try:
-        with conn.transaction():
-            conn.execute(script.text)
-            conn.execute(
-                "insert into hivelog.migrations (version, name, checksum) values (%s, %s, %s)",
-                (number, script.name, script.checksum),
-            )
-    except psycopg.Error as error:
-        raise MigrationError(f"{script.name}: {_line(error, script)}") from error
+def _apply(conn: Connection, number: int, known: Scripts, report: Report) -> None:
+    """One migration, after the functions that it calls: a default or a trigger may name one."""
+    script = known.migrations[number - 1]
+    with conn.transaction():
+        for needed in scripts.called_by(script, known.replaceable):
+            _put_in_place(conn, needed, report)
+        _run(conn, script)
+        conn.execute(
+            "insert into hivelog.migrations (version, name, checksum) values (%s, %s, %s)",
+            (number, script.name, script.checksum),
+        )
+    report.migrations.append(script.name)
 
 
 def _changed(conn: Connection, known: Scripts) -> list[Script]:
@@ -131,25 +132,35 @@ def _changed(conn: Connection, known: Scripts) -> list[Script]:
     return [script for script in known.replaceable if applied.get(script.name) != script.checksum]
 
 
-def _replace(conn: Connection, changed: list[Script], known: Scripts, report: Report) -> None:
+def _replace(conn: Connection, known: Scripts, report: Report) -> None:
     """All in one transaction: functions that call each other change together."""
     with conn.transaction():
-        # A function may call one that comes later in the alphabet.
-        conn.execute("set local check_function_bodies = off")
-        for script in changed:
-            try:
-                conn.execute(script.text)
-            except psycopg.Error as error:
-                raise MigrationError(f"{script.name}: {_line(error, script)}") from error
-            conn.execute(
-                "insert into hivelog.replaced_scripts (name, checksum) values (%s, %s) "
-                "on conflict (name) do update set checksum = excluded.checksum, "
-                "applied_at = clock_timestamp()",
-                (script.name, script.checksum),
-            )
-            report.replaced.append(script.name)
+        for script in _changed(conn, known):
+            _put_in_place(conn, script, report)
         names = [script.name for script in known.replaceable]
         conn.execute("delete from hivelog.replaced_scripts where name <> all(%s)", (names,))
+
+
+def _put_in_place(conn: Connection, script: Script, report: Report) -> None:
+    # A function may call one that is not there yet, or a table of the migration that needs it.
+    conn.execute("set local check_function_bodies = off")
+    _run(conn, script)
+    conn.execute("set local check_function_bodies = on")
+    conn.execute(
+        "insert into hivelog.replaced_scripts (name, checksum) values (%s, %s) "
+        "on conflict (name) do update set checksum = excluded.checksum, "
+        "applied_at = clock_timestamp()",
+        (script.name, script.checksum),
+    )
+    if script.name not in report.replaced:
+        report.replaced.append(script.name)
+
+
+def _run(conn: Connection, script: Script) -> None:
+    try:
+        conn.execute(script.text)
+    except psycopg.Error as error:
+        raise MigrationError(f"{script.name}: {_line(error, script)}") from error
 
 
 def _line(error: psycopg.Error, script: Script) -> str:

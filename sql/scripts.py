@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 
+from . import without_comments
+
 _MIGRATION = re.compile(r"(\d{4})_([a-z0-9_]+)\.sql")
 
 # Applied again whenever their text changes, in this order: a report may call a function.
@@ -46,6 +48,14 @@ def read(root: Traversable | None = None) -> Scripts:
     root = files(__package__) if root is None else root
     replaceable = [script for folder in _REPLACEABLE for script in _scripts(root, folder)]
     return Scripts(_migrations(root), tuple(replaceable), tuple(_scripts(root, "grants")))
+
+
+def called_by(script: Script, replaceable: tuple[Script, ...]) -> Iterator[Script]:
+    """Functions that a script names, by their file: `hivelog.now()` is functions/now.sql."""
+    names = set(re.findall(r"\bhivelog\.(\w+)\s*\(", without_comments(script.text)))
+    for candidate in replaceable:
+        if candidate.name.removeprefix("functions/").removesuffix(".sql") in names:
+            yield candidate
 
 
 def _migrations(root: Traversable) -> tuple[Script, ...]:

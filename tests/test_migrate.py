@@ -75,6 +75,22 @@ def test_a_changed_function_is_replaced_and_a_new_migration_applied(
     assert value(empty_database, "select hivelog.answer()") == 43
 
 
+def test_a_migration_may_call_a_function(empty_database: str, root: Path) -> None:
+    later = ANSWER.format("count(*)::int from hivelog.more").replace("answer", "a_later_thing")
+    put(root, "functions/a_later_thing.sql", later)
+    more = "create table hivelog.more (id int default hivelog.answer()); -- hivelog.nothing()"
+    put(root, "migrations/0002_more.sql", more)
+    report = migrate.migrate(empty_database, root=root)
+    assert sorted(report.replaced) == [
+        "functions/a_later_thing.sql",
+        "functions/answer.sql",
+        "functions/below.sql",
+    ]
+    query = "insert into hivelog.more default values returning id"
+    assert value(empty_database, query) == 42
+    assert not migrate.migrate(empty_database, root=root).changed
+
+
 def test_line_ends_do_not_count_as_a_change(empty_database: str, root: Path) -> None:
     put(root, "migrations/0001_things.sql", TABLE.replace("; ", ";\n"))
     migrate.migrate(empty_database, root=root)
