@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
-from psycopg import AsyncConnection
 
 from .. import sql
-from .keyring import KEY, Keyring, KeyMissing
+from .keyring import KEY, KeyMissing, Keyring
+from .pool import Connection
 
 _log = structlog.get_logger(__name__)
 
@@ -28,9 +28,7 @@ def key_path(data: Path) -> Path:
     return data / "keys" / "messaging.key"
 
 
-async def open_keyring(
-    conn: AsyncConnection, keys: Sequence[str], *, enabled: bool, data: Path
-) -> Keyring | None:
+async def open_keyring(conn: Connection, keys: Sequence[str], *, enabled: bool, data: Path) -> Keyring | None:
     """The numbered keyring of this process, or None where nothing is encrypted here.
 
     `keys` as in MESSAGING_ENCRYPTION_KEY; without any, those of the file under `data`. `conn` must
@@ -56,7 +54,7 @@ def read_keys(path: Path) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-async def _first_key(conn: AsyncConnection, path: Path) -> list[str]:
+async def _first_key(conn: Connection, path: Path) -> list[str]:
     async with conn.transaction():
         await conn.execute("select pg_advisory_xact_lock(%s)", (_LOCK,))
         if keys := read_keys(path):  # another process of this host was faster

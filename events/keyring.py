@@ -16,7 +16,8 @@ from collections.abc import Sequence
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from psycopg import AsyncConnection
+
+from .pool import Connection
 
 NONCE = 12
 KEY = 32
@@ -89,7 +90,7 @@ class Keyring:
         """The KEK that encrypts."""
         return self.keks[0]
 
-    async def number(self, conn: AsyncConnection) -> None:
+    async def number(self, conn: Connection) -> None:
         """Learn, or mint, the numbers by which vault rows name these KEKs."""
         for kek in self.keks:
             cursor = await conn.execute("select hivelog.kek_id(%s)", (kek.fingerprint,))

@@ -16,12 +16,14 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import sha256
+from struct import Struct as Layout
+from struct import iter_unpack
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import Struct
 
-from .keyring import KEY, NONCE, Keyring, KeyMissing, Tampered, VaultError
+from .keyring import KEY, NONCE, KeyMissing, Keyring, Tampered, VaultError
 
 __all__ = [
     "ERROR", "FORMER_PAYLOAD", "PAYLOAD", "PROGRESS", "REASON", "RESULT",
@@ -35,6 +37,8 @@ _SLOT = tuple(bytes((slot,)) for slot in range(6))
 # Moved within the database, byte for byte: it still is what was sealed as a payload.
 _SEALED_AS = (0, 1, 2, 3, 4, PAYLOAD)
 _CACHED_KEYS = 4096
+# What one job draws: salt, data key, nonce of the wrapped key, nonce of the body.
+_RANDOM = Layout(f"{SALT}s{KEY}s{NONCE}s{NONCE}s")
 
 
 class Sealed(Struct, gc=False):
@@ -99,37 +103,27 @@ class Vault:
         """The same for many, from a single draw of randomness."""
         if self.encrypts:
             return self._encrypted(jobs, payloads)
-        drawn = os.urandom(SALT * len(jobs))
-        sealed = []
-        at = 0
-        for payload in payloads:
-            salt = drawn[at : at + SALT]
-            at += SALT
-            sealed.append(Sealed(payload, len(payload), sha256(salt + payload).digest(), salt))
-        return sealed
+        drawn = iter_unpack(f"{SALT}s", os.urandom(SALT * len(jobs)))
+        return [
+            Sealed(payload, len(payload), sha256(salt + payload).digest(), salt)
+            for payload, (salt,) in zip(payloads, drawn, strict=True)
+        ]
 
     def _encrypted(self, jobs: Sequence[bytes], payloads: Sequence[bytes]) -> list[Sealed]:
         assert self.keys is not None
         kek = self.keys.first
         if not kek.number:
             raise KeyMissing("the keyring was not numbered: vault rows could not name their key")
-        step = SALT + KEY + 2 * NONCE
-        drawn = os.urandom(step * len(jobs))
+        drawn = _RANDOM.iter_unpack(os.urandom(_RANDOM.size * len(jobs)))
         sealed = []
-        at = 0
-        for job, payload in zip(jobs, payloads, strict=True):
-            salt, data_key = drawn[at : at + SALT], drawn[at + SALT : at + SALT + KEY]
-            outer, inner = drawn[at + step - 2 * NONCE : at + step - NONCE], drawn[at + step - NONCE : at + step]
-            at += step
+        for job, payload, (salt, data_key, outer, inner) in zip(jobs, payloads, drawn, strict=True):
             body = inner + AESGCM(data_key).encrypt(inner, payload, job + _SLOT[PAYLOAD])
             digest = sha256(salt + payload).digest()
             wrapped = kek.wrap(job, data_key, outer)
             sealed.append(Sealed(body, len(payload), digest, salt, kek.number, wrapped))
         return sealed
 
-    def key_of(
-        self, job: bytes, salt: bytes, kek: int | None, wrapped: bytes | None
-    ) -> JobKey:
+    def key_of(self, job: bytes, salt: bytes, kek: int | None, wrapped: bytes | None) -> JobKey:
         """From the job's row of slot 0. Raises KeyMissing or Tampered.
 
         A job that was enqueued in plain text stays so to its end: it has no data key.
