@@ -18,7 +18,7 @@ from collections.abc import Callable
 import structlog
 
 from .batch import Appended, Outcome, Part
-from .errors import DatabaseUnavailable, Overloaded
+from .errors import DatabaseUnavailable, EpochChanged, Overloaded
 from .log import Log, Lost
 
 _log = structlog.get_logger(__name__)
@@ -116,6 +116,10 @@ class Appender:
             await self._recover(lost, batch)
         except DatabaseUnavailable as error:
             await self._outlast(error, batch)
+        except EpochChanged as error:
+            # What these callers knew belongs to another life of the log; the next ones learn the new epoch.
+            self._fail(batch, error, patient=True)
+            await self._outlast(error, [])
         except asyncio.CancelledError:
             self._fail(batch, DatabaseUnavailable("shutting down"), patient=True)
             raise

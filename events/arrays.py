@@ -8,7 +8,6 @@ each element) that its dumper hands through unchanged.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from struct import Struct, pack, unpack_from
 from typing import TypeVar
 
@@ -229,9 +228,3 @@ def register_raw(context: AdaptContext) -> None:
     """Answer these array types as wire bytes, for the load functions above."""
     for kind in _ALL:
         context.adapters.register_loader(kind.array, _RawLoader)
-
-
-def timestamp_text(ms: int) -> str:
-    """RFC 3339 UTC with milliseconds, as everywhere outside this process."""
-    seconds, rest = divmod(ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from msgspec import Struct, field
 
-from . import arrays
+from . import arrays, times
 
 # A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
 CLAIM_BYTES = 16 * 1024 * 1024
@@ -299,7 +299,7 @@ def _keys(parts: list[Part]) -> str | None:
             rows.append(
                 _KeyRow(
                     k.key.hex(), k.fingerprint.hex(), base + k.first, base + k.last, call, base, top - 1,
-                    arrays.timestamp_text(k.expires_at),
+                    times.to_text(k.expires_at),
                 )
             )  # fmt: skip
         base = top
@@ -326,7 +326,7 @@ def columns(parts: list[Part]) -> list[object]:
         any(part.outbox for part in parts),
         *_end_columns(_joined(parts, "ends")),  # type: ignore[arg-type]
         # The most careful of the cutoffs: a later heartbeat saves the session from all of them.
-        arrays.timestamp_text(min(cutoffs)) if cutoffs else None,
+        times.to_text(min(cutoffs)) if cutoffs else None,
         _json(_joined(parts, "moves")),
         _json(_joined(parts, "records")),
         *_start_columns(_joined(parts, "starts")),  # type: ignore[arg-type]

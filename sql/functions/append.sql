@@ -237,10 +237,11 @@ begin
             select h + row_number() over () as pos, x.* from taken x
         ), leased as (
             insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
-                version, queue, priority, attempt, retry)
+                version, queue, priority, attempt, retry, size, expires_at)
             select s.job, s.pos, s.enqueued, t,
                 t + make_interval(secs => (s.spec ->> 'timeout')::integer),
-                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry
+                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
+                s.size, s.expires_at
             from started s
         ), written as (
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,

@@ -6,8 +6,7 @@ create or replace function hivelog.append_end_returns(
     alive integer[], t timestamptz, out q smallint[], out a integer[], out b integer[]
 ) language sql volatile as $$
     with ended as materialized (
-        select l.*, i.event, i.due, i.retry as next_retry, o.data as spec, o.body_size as size,
-            (o.data ->> 'expires_at')::timestamptz as expires_at
+        select l.*, i.event, i.due, i.retry as next_retry, o.data as spec
         from unnest(e_job, e_token, e_event, e_due, e_retry) i (job, token, event, due, retry)
         join hivelog.leases l on l.job = i.job and l.token = i.token
             and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)

@@ -42,8 +42,8 @@ create or replace function hivelog.append_moves(
         from i
         where i.source = 'lease' and l.job = i.job and l.token = i.token
             and (i.event <> 'cancel_requested' or l.cancelling is null)
-        returning i.n, l.queue, l.type, l.priority, l.version - 1 as version, l.attempt, l.retry, 0 as size,
-            l.enqueued, null::timestamptz as expires_at, null::jsonb as spec
+        returning i.n, l.queue, l.type, l.priority, l.version - 1 as version, l.attempt, l.retry, l.size,
+            l.enqueued, l.expires_at, null::jsonb as spec
     ), from_ended as (
         select e.n, e.queue, e.type, e.priority, e.version, e.attempt, e.retry, e.size, e.enqueued,
             e.expires_at, e.spec

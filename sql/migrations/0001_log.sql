@@ -137,7 +137,9 @@ create table hivelog.leases (
     queue       smallint not null,
     priority    smallint not null,
     attempt     smallint not null,
-    retry       smallint not null
+    retry       smallint not null,
+    size        integer not null,
+    expires_at  timestamptz
 ) with (autovacuum_vacuum_scale_factor = 0.02, fillfactor = 80);
 
 -- Exact depths without counting: the last row of a queue is now, its past rows any moment before.

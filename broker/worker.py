@@ -1,0 +1,355 @@
+"""A worker: slots, turns, attempts.
+
+One loop. A turn takes the ids for the free slots and makes **one append**: the ends of the jobs that
+finished since the last turn, then the starts of the next. Many slots turn in two halves, so that the
+handlers of one half run while the database writes the other; few slots turn all at once, because then
+the round trip costs more than the rows.
+
+Ends are patient: with the database away they wait, and nothing is claimed until they are written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import structlog
+from msgspec import Struct
+
+from ..events import ids
+from ..events.appender import Appender
+from ..events.batch import End, Outcome, Part, Started
+from ..events.errors import LogError
+from ..events.names import Names
+from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
+from .attempt import Ending, Failure, Runner
+from .context import JobContext, JobInfo, Progress
+from .endings import end_of, key_of, released, spec_of
+from .progress import ProgressLog
+from .registry import Registry
+from .sessions import Held, Session, Sessions
+from .source import Source
+
+_log = structlog.get_logger(__name__)
+
+_HALVES_FROM = 40  # slots
+_FINAL_FLUSH = 10.0  # seconds that a stopping worker waits for its last append
+
+
+class Running(Struct, eq=False):
+    """A lease that this worker holds."""
+
+    job: Started
+    key: JobKey
+    ctx: JobContext
+    task: asyncio.Task[None] | None = None
+    dropped: bool = False  # lost or released: its outcome is not ours to tell any more
+
+
+class Worker:
+    """Runs handlers for some queues until `stop` is called; `run` returns when all is written."""
+
+    def __init__(
+        self,
+        *,
+        appender: Appender,
+        names: Names,
+        vault: Vault,
+        sessions: Sessions,
+        source: Source,
+        registry: Registry,
+        name: str,
+        slots: int,
+        grace: float,
+        result_limit: int,
+    ) -> None:
+        self._appender, self._names, self._vault = appender, names, vault
+        self._sessions, self._source, self._registry = sessions, source, registry
+        self.name, self.slots, self._grace = name, slots, grace
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="job")
+        self._runner = Runner(self._threads, registry.middleware, result_limit)
+        self._progress = ProgressLog(appender, self._lookup)
+        self._running: dict[int, Running] = {}
+        self._ended: list[tuple[Running, End, Ending | None]] = []
+        self._starting = 0
+        self._turns = 0  # parts under way
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._hurry = asyncio.Event()
+        self._state: dict[str, Any] = {}
+        self._clock = (0, 0.0)  # the database's time, and when we heard it
+        self.session: Session | None = None
+
+    # -- life --------------------------------------------------------------------------------------------
+
+    async def run(self, queues: list[str]) -> None:
+        """Work until `stop`. Raises what start-up raises; nothing a handler does gets here."""
+        for hook in self._registry.startup:
+            await _maybe_await(hook(self._state))
+        await self._register(queues)
+        background = [
+            asyncio.create_task(self._beat(queues), name="heartbeat"),
+            asyncio.create_task(self._watch(), name="wake"),
+            asyncio.create_task(self._progress.run(), name="progress"),
+        ]
+        try:
+            await self._loop()
+            await self._drain()
+        finally:
+            for task in background:
+                task.cancel()
+            await asyncio.gather(*background, return_exceptions=True)
+            await self._leave()
+            for hook in self._registry.shutdown:
+                await _maybe_await(hook(self._state))
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def stop(self) -> None:
+        """First call: no new jobs, let the running ones finish within the grace time. Second: now."""
+        if self._stopping:
+            self._hurry.set()
+        self._stopping = True
+        self._wake.set()
+
+    async def _register(self, queues: list[str]) -> None:
+        self.session = await self._sessions.register(
+            self.name, queues, list(self._registry.handlers.values()), self.slots
+        )
+        await self._source.serve(self.session.id, queues, sorted(self._registry.handlers))
+        self._progress.actor = self.session.id
+        _log.info("worker_started", name=self.name, queues=queues, slots=self.slots)
+
+    async def _leave(self) -> None:
+        try:
+            async with asyncio.timeout(_FINAL_FLUSH):
+                if self.session is not None:
+                    await self._sessions.leave(self.session, "stopped")
+        except (TimeoutError, LogError) as error:
+            _log.warning("worker_left_unsaid", name=self.name, error=str(error))
+
+    # -- turns -------------------------------------------------------------------------------------------
+
+    async def _loop(self) -> None:
+        while not self._stopping:
+            await self._wake.wait()
+            self._wake.clear()
+            while await self._turn():
+                pass
+
+    async def _turn(self) -> bool:
+        """Submit one part if it is time for one; True if there may be more to do at once."""
+        halves = self.slots >= _HALVES_FROM
+        size = (self.slots + 1) // 2 if halves else self.slots
+        if self._turns >= (2 if halves else 1):
+            return False
+        free = 0 if self._stopping else self._free()
+        if self._turns and max(len(self._ended), free) < size // 2:
+            return False  # the other half is under way: let this one fill up
+        limit = min(free, size)
+        claimed = await self._source.take(limit) if limit and self._source.hungry else None
+        ended, self._ended = self._ended, []
+        if not ended and claimed is None:
+            return False
+        part = Part(ends=[end for _, end, _ in ended], patient=True)
+        if claimed is not None:
+            part.starts, part.picks, part.claim = claimed.starts, claimed.picks, claimed.claim
+        wanted = len(part.starts) + sum(pick.limit for pick in part.picks)
+        self._starting += wanted
+        self._turns += 1
+        future = self._appender.post(part)
+        future.add_done_callback(lambda done: self._answered(done, part, ended, wanted))
+        return halves
+
+    def _free(self) -> int:
+        return self.slots - len(self._running) - self._starting - self._runner.stuck_threads
+
+    def _answered(
+        self,
+        done: asyncio.Future[Outcome],
+        part: Part,
+        ended: list[tuple[Running, End, Ending | None]],
+        wanted: int,
+    ) -> None:
+        self._turns -= 1
+        self._starting -= wanted
+        self._wake.set()
+        if (error := done.exception()) is not None:
+            self._failed(error, ended)
+            return
+        outcome = done.result()
+        self._clock = (outcome.recorded_at, time.monotonic())
+        if outcome.refused:
+            self._refused(outcome, ended)
+        self._source.answered(part, outcome)
+        for job in outcome.started:
+            self._launch(job)
+
+    def _failed(self, error: BaseException, ended: list[tuple[Running, End, Ending | None]]) -> None:
+        """The part cannot be written, ever: another epoch, or an end that the server rejects."""
+        _log.error("turn_failed", error=str(error), ends=len(ended))
+        for running, end, ending in ended:
+            if isinstance(error, LogError) or len(ended) > 1 or not isinstance(ending, Failure):
+                continue
+            _log.error("end_rejected", job=ids.to_text(running.job.job), event=end.event)
+
+    def _refused(self, outcome: Outcome, ended: list[tuple[Running, End, Ending | None]]) -> None:
+        for (section, index), refusal in outcome.refused.items():
+            if section != "e":
+                continue
+            running, end, ending = ended[index]
+            if refusal.code == "cancelling" and not running.ctx.cancelled:
+                running.ctx.cancelled = True  # asked to stop while it failed: decide again, as cancelled
+                self._end(running, ending)
+            else:
+                _log.warning(
+                    "end_refused", job=ids.to_text(running.job.job), token=end.token, event=end.event,
+                    code=refusal.code,
+                )  # fmt: skip
+
+    # -- attempts ----------------------------------------------------------------------------------------
+
+    def _launch(self, job: Started) -> None:
+        spec = spec_of(job.spec)
+        ctx = JobContext(lambda: self._info(job), job.attempt, job.token, self._state, self._progress.report)
+        try:
+            key = key_of(self._vault, job)
+            body = key.open(PAYLOAD, job.body or b"null")
+        except VaultError as error:
+            # Fails closed: without its payload the job cannot run here. Another host may have the key.
+            _log.error("payload_unreadable", job=ids.to_text(job.job), error=str(error))
+            running = Running(job, JobKey(job.job, job.salt or b"", None), ctx)
+            self._running[job.token] = running
+            self._end(running, None)
+            return
+        running = Running(job, key, ctx)
+        self._running[job.token] = running
+        running.task = asyncio.create_task(self._attempt(running, spec.type, body, spec.timeout))
+
+    async def _attempt(self, running: Running, type_: str, body: bytes, timeout: int | None) -> None:
+        handler = self._registry.handlers[type_]
+        ending = await self._runner.run(handler, running.ctx, body, timeout)
+        if not running.dropped and self._progress.has(running.job.token):
+            await self._progress.flush(running.job.token)
+        self._end(running, ending)
+
+    def _end(self, running: Running, ending: Ending | None) -> None:
+        """Queue the end for the next turn; None gives the job back."""
+        self._running.pop(running.job.token, None)
+        if running.dropped:
+            self._wake.set()
+            return
+        cancelling, now = running.ctx.cancelled, self._now()
+        if ending is None or (isinstance(ending, Failure) and ending.cause == "cancelled" and not cancelling):
+            reason = "shutdown" if self._stopping else "unreadable" if ending is None else "interrupted"
+            end = released(running.job, reason, cancelling=cancelling, now=now)
+        else:
+            end = end_of(running.job, running.key, ending, cancelling=cancelling, now=now)
+        self._ended.append((running, end, ending))
+        self._wake.set()
+
+    def _lookup(self, token: int) -> tuple[bytes, JobKey] | None:
+        running = self._running.get(token)
+        return None if running is None else (running.job.job, running.key)
+
+    def _now(self) -> int:
+        """The database's time, as the last answer told it."""
+        told, heard = self._clock
+        return told + int((time.monotonic() - heard) * 1000)
+
+    def _info(self, job: Started) -> JobInfo:
+        spec = spec_of(job.spec)
+        return JobInfo(
+            id=ids.to_text(job.job),
+            queue=self._source.queue_name(job.queue),
+            type=spec.type,
+            priority=job.priority,
+            max_retries=spec.max_retries,
+            current_retry=job.retry,
+            timeout=spec.timeout,
+            source=spec.source,
+            correlation_id=spec.correlation_id,
+            parent_id=spec.parent_id,
+            tags=tuple(spec.tags),
+        )
+
+    # -- background --------------------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Turn when there may be work: a wake-up, or the poll that makes a lost one harmless."""
+        while True:
+            self._wake.set()
+            await self._source.wait()
+
+    async def _beat(self, queues: list[str]) -> None:
+        assert self.session is not None
+        while True:
+            await asyncio.sleep(self.session.heartbeat)
+            held = await self._sessions.beat(self.session, list(self._running), len(self._running))
+            # A sick database must not breed duplicates: who cannot beat does not claim.
+            self._source.paused = held is None
+            if held is None:
+                continue
+            if held.gone:
+                _log.error("session_declared_lost", name=self.name, jobs=len(self._running))
+                self._drop(list(self._running))
+                await self._register(queues)
+                continue
+            self._obey(held)
+
+    def _obey(self, held: Held) -> None:
+        for token in held.cancel:
+            if (running := self._running.get(token)) is not None and not running.ctx.cancelled:
+                running.ctx.cancelled = True
+                if running.task is not None and self._cancellable(running):
+                    running.task.cancel()
+        self._drop(held.lost)
+        if held.unlisted:
+            ends = [End(job, token, "released") for job, token in held.unlisted]
+            self._appender.post(Part(ends=ends, patient=True))
+
+    def _cancellable(self, running: Running) -> bool:
+        """A thread goes on whatever we do: it is asked by `ctx.cancelled`, and keeps its slot."""
+        return self._registry.handlers[spec_of(running.job.spec).type].isolation != "thread"
+
+    def _drop(self, tokens: Iterable[int]) -> None:
+        for token in tokens:
+            if (running := self._running.get(token)) is not None:
+                running.dropped = True
+                _log.warning("lease_lost", job=ids.to_text(running.job.job), token=token)
+                if running.task is not None:
+                    running.task.cancel()
+
+    # -- stop --------------------------------------------------------------------------------------------
+
+    async def _drain(self) -> None:
+        """Let what runs finish within the grace time, give the rest back, write it all."""
+        deadline = time.monotonic() + self._grace
+        while self._running and not self._hurry.is_set() and time.monotonic() < deadline:
+            await self._until_wake(min(1.0, deadline - time.monotonic()))
+        for running in list(self._running.values()):
+            if running.task is not None and self._cancellable(running):
+                running.task.cancel()
+        await self._until_wake(0.2)
+        for running in list(self._running.values()):
+            self._end(running, None)
+            running.dropped = True
+        deadline = time.monotonic() + max(self._grace, _FINAL_FLUSH)
+        while (self._ended or self._turns) and time.monotonic() < deadline:
+            await self._until_wake(0.5)
+
+    async def _until_wake(self, timeout: float) -> None:
+        try:
+            async with asyncio.timeout(max(timeout, 0.01)):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+        await self._turn()
+
+
+async def _maybe_await(value: Any) -> None:
+    if asyncio.iscoroutine(value):
+        await value
