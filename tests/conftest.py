@@ -24,6 +24,7 @@ import redis
 from hivelog import embedded
 from hivelog.sql import migrate
 from psycopg import sql
+from simulated_clock import Clock
 
 _numbers = itertools.count(1)
 
@@ -69,9 +70,7 @@ def new_database(servers: Servers, template: str = "template0") -> Iterator[str]
     worker = os.environ.get("PYTEST_XDIST_WORKER", "gw")
     name = f"hivelog_test_{os.getpid()}_{worker}_{next(_numbers)}"
     drop = sql.SQL("drop database if exists {} with (force)").format(sql.Identifier(name))
-    create = sql.SQL("create database {} template {}").format(
-        sql.Identifier(name), sql.Identifier(template)
-    )
+    create = sql.SQL("create database {} template {}").format(sql.Identifier(name), sql.Identifier(template))
     with psycopg.connect(servers.admin_url, autocommit=True) as conn:
         conn.execute(create)
     try:
@@ -117,35 +116,9 @@ def redis_url(servers: Servers) -> Iterator[str]:
         client.flushdb()
 
 
-@dataclass
-class Clock:
-    """Time of one database, moved by hand on top of the real one."""
-
-    url: str
-
-    def advance(self, seconds: float) -> None:
-        """Let `seconds` pass at once, for every process that uses the database."""
-        with psycopg.connect(self.url, autocommit=True) as conn:
-            conn.execute(
-                "update hivelog_test_clock set ahead = ahead + make_interval(secs => %s)",
-                (seconds,),
-            )
-
-
 @pytest.fixture
 def clock(database: str) -> Clock:
-    """Replaces `hivelog.now()`, the only clock that decides anything."""
-    with psycopg.connect(database, autocommit=True) as conn:
-        conn.execute(_TEST_CLOCK)
-    return Clock(database)
-
-
-_TEST_CLOCK = """
-create table public.hivelog_test_clock (ahead interval not null);
-insert into public.hivelog_test_clock values ('0');
-grant select on public.hivelog_test_clock to public;
-create or replace function hivelog.now() returns timestamptz
-language sql volatile parallel safe as $$
-    select date_trunc('milliseconds', clock_timestamp() + ahead) from public.hivelog_test_clock
-$$;
-"""
+    """Time of `database`, moved by hand."""
+    clock = Clock(database)
+    clock.install()
+    return clock
