@@ -42,3 +42,7 @@ begin
     end loop;
 end $$;
 
+
+-- One row an idempotency key, exactly, whatever the concurrency: the second transaction waits for the first.
+create unique index outbox_idempotency on hivelog.outbox (caller, queue, (options ->> 'idempotency_key'))
+    where options ? 'idempotency_key';
