@@ -12,9 +12,7 @@ from .sinks import sinks
 
 
 async def _serve(options: argparse.Namespace) -> None:
-    running = sinks(
-        options.seed, options.refuse, options.host, options.smtp_port, options.webhook_port
-    )
+    running = sinks(options.seed, options.refuse, options.host, options.smtp_port, options.webhook_port)
     async with running as receivers:
         for name, value in receivers.variables(data_dir()).items():
             print(f"{name}={value}", flush=True)

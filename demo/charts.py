@@ -62,9 +62,7 @@ def share_chart(records: Sequence[Usage]) -> Drawing:
     return drawing
 
 
-def _framed(
-    title: str, chart: HorizontalLineChart | VerticalBarChart, names: Sequence[str]
-) -> Drawing:
+def _framed(title: str, chart: HorizontalLineChart | VerticalBarChart, names: Sequence[str]) -> Drawing:
     chart.x, chart.y, chart.width, chart.height = 50, 30, WIDTH - 70, HEIGHT - 75
     chart.valueAxis.valueMin = 0
     chart.valueAxis.labels.fontSize = chart.categoryAxis.labels.fontSize = 7

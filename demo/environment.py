@@ -58,7 +58,5 @@ def as_variables(data: Path, smtp: SmtpAddress, webhook: str) -> dict[str, str]:
 def _required(environ: Mapping[str, str], name: str, shape: str) -> str:
     value = environ.get(name)
     if not value:
-        raise NotConfiguredError(
-            f"{name} is not set; `hivelog demo` sets it, or give {shape} yourself"
-        )
+        raise NotConfiguredError(f"{name} is not set; `hivelog demo` sets it, or give {shape} yourself")
     return value

@@ -4,7 +4,7 @@ import asyncio
 import csv
 import io
 import os
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -23,7 +23,7 @@ class Progress(Protocol):
     @property
     def cancelled(self) -> bool: ...
 
-    async def progress(self, percent: int, message: str = ..., /) -> None: ...
+    def progress(self, percent: int, message: str = ..., /) -> Awaitable[None]: ...
 
 
 async def export_usage(path: Path, seed: int, rows: int, seconds: float, ctx: Progress) -> int:

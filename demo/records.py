@@ -80,6 +80,4 @@ def _record(rng: random.Random) -> Usage:
     weekend = 0.35 if day.weekday() >= 5 else 1.0
     requests = 1 + int(rng.gammavariate(4.0, 120.0) * _WEIGHT[service] * weekend)
     errors = sum(rng.random() < _ERRORS[service] * 8 for _ in range(requests // 8))
-    return Usage(
-        day, rng.choice(TEAMS), service, requests, errors, round(rng.lognormvariate(4.4, 0.5), 1)
-    )
+    return Usage(day, rng.choice(TEAMS), service, requests, errors, round(rng.lognormvariate(4.4, 0.5), 1))

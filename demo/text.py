@@ -20,9 +20,7 @@ _OBJECTS = (
     "the weekly report", "an expired certificate", "the support queue", "a renamed field",
 )  # fmt: skip
 _WORD = re.compile(r"[a-z]{3,}")
-_COMMON = frozenset(
-    ("the", "this", "that", "and", "was", "has", "been", "for", "our", "with", "from")
-)
+_COMMON = frozenset(("the", "this", "that", "and", "was", "has", "been", "for", "our", "with", "from"))
 
 
 def sentences(seed: int, count: int) -> list[str]:

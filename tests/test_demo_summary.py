@@ -76,9 +76,7 @@ def _queues(connection: psycopg.Connection) -> dict[str, int]:
     return dict(connection.execute("select name, id from hivelog.queues").fetchall())
 
 
-def _insert(
-    connection: psycopg.Connection, queues: dict[str, int], actor: int, made: list[Event]
-) -> None:
+def _insert(connection: psycopg.Connection, queues: dict[str, int], actor: int, made: list[Event]) -> None:
     columns = "position, recorded_at, stream, version, type, actor, queue, attempt, data"
     with connection.cursor().copy(f"copy hivelog.events ({columns}) from stdin") as copy:
         for position, e in enumerate(made, start=1):
@@ -119,9 +117,7 @@ def _times(events: list[Event]) -> tuple[list[float], list[float]]:
     return waits, runs
 
 
-async def test_stories_are_whole_lives_of_three_completed_jobs(
-    database: str, events: list[Event]
-) -> None:
+async def test_stories_are_whole_lives_of_three_completed_jobs(database: str, events: list[Event]) -> None:
     steps = (await read_summary(database, 0)).steps
     jobs = list(dict.fromkeys(step.job for step in steps))
     assert len(jobs) == 3
