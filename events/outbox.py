@@ -162,7 +162,7 @@ class Relay:
             return 0, []  # another relay was faster; the next read shows what is left
         except psycopg.Error as error:
             if len(jobs) == 1:
-                _log.error("outbox_job_refused", job=str(jobs[0][0].id), sqlstate=error.sqlstate)
+                _log.error("outbox_job_refused", job=str(jobs[0][0].id), error=error.diag.message_primary)
                 return 0, [(jobs[0][0], "rejected")]
             halves = jobs[: len(jobs) // 2], jobs[len(jobs) // 2 :]
             (a, some), (b, more) = [await self._append(half) for half in halves]
