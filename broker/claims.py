@@ -1,0 +1,103 @@
+"""Claims: ready ids popped from Redis for free slots, and the wake-ups of those who wait for some.
+
+A claim is held by its id until the feed of the append that starts its jobs settles it, or, if none
+comes, until the sweep asks PostgreSQL. What a claim names may be wrong: the append decides.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Sequence
+from typing import Any, Final
+
+from msgspec import Struct
+
+from ..events.pool import Pool
+from .connection import Redis, RedisUnavailable, ScriptFailed
+from .feed import Feeder
+from .packing import pack, raw
+from .sweep import sweep
+from .wakes import Wakes
+
+# Far beyond the slowest append; a claim of a dead worker waits no longer than this.
+HOLD_MS: Final = 10_000
+
+# queue, type, priority, job id (16 bytes)
+Item = tuple[int, int, int, bytes]
+# queue, types that the worker can run, how many at most
+Wanted = tuple[int, Sequence[int], int]
+
+
+class Claimed(Struct, gc=False):
+    """What was popped, in the order to run within each queue, and the checkpoint it was popped at.
+
+    `id` goes into `Part.claim` beside the starts of all items (also those no longer wanted).
+    """
+
+    id: bytes
+    epoch: int
+    position: int
+    items: list[Item]
+
+
+class Claims:
+    """Pops ids of this process's workers."""
+
+    def __init__(self, redis: Redis, pool: Pool, feeder: Feeder, *, hold_ms: int = HOLD_MS) -> None:
+        self._redis = redis
+        self._pool = pool
+        self._feeder = feeder
+        self._hold_ms = hold_ms
+        self._wakes = Wakes(redis)
+
+    async def start(self) -> None:
+        """Begin to listen for wake-ups."""
+        await self._wakes.start()
+
+    async def stop(self) -> None:
+        """Stop listening. Claims still held are for `give_back`, or the sweep."""
+        await self._wakes.stop()
+
+    def behind(self, seconds: float = 1.0) -> bool:
+        """See `Feeder.behind`."""
+        return self._feeder.behind(seconds)
+
+    async def pop(self, queues: Sequence[Wanted], limit: int) -> Claimed | None:
+        """Pop up to `limit` (at most 1,000) ids.
+
+        None: Redis is away or about to be rebuilt, so the claim must be made by SQL.
+        """
+        self._wakes.forget(wanted[0] for wanted in queues)
+        claim = os.urandom(8)
+        ask = {"claim": raw(claim), "hold": self._hold_ms, "limit": min(limit, 1000), "queues": queues}
+        try:
+            answer = await self._redis.run("claim", pack(ask))
+        except (RedisUnavailable, ScriptFailed) as error:
+            self._feeder.failed(error)
+            return None
+        epoch, position = answer[0], answer[1]
+        if position < 0:
+            self._feeder.emptied()
+            return None
+        self._feeder.lag.saw_checkpoint(position)
+        return Claimed(claim, epoch, position, _items(answer))
+
+    async def give_back(self, claim: bytes) -> None:
+        """Let go of a claim that will not be started; where that cannot be told, the sweep does it."""
+        try:
+            if await self._redis.ask("give_back", claim=raw(claim)) == b"changed":
+                await sweep(self._redis, self._pool)
+        except (RedisUnavailable, ScriptFailed) as error:
+            self._feeder.failed(error)
+
+    async def wait_for_wake(self, queues: Collection[int], timeout: float) -> set[int]:
+        """Wait until some of the queues have news since their last `pop`: these. None after `timeout` s."""
+        return await self._wakes.wait(queues, timeout)
+
+
+def _items(answer: list[Any]) -> list[Item]:
+    items: list[Item] = []
+    for n in range(2, len(answer), 4):
+        queue, type_, priority, ids = answer[n], answer[n + 1], -int(answer[n + 2]), answer[n + 3]
+        items += [(queue, type_, priority, ids[at : at + 16]) for at in range(0, len(ids), 16)]
+    return items
