@@ -1,0 +1,164 @@
+"""The system's configuration (`GET /config`, `PUT /config`): `config_changed` events, live within 2 s."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct, field
+
+from .. import sql
+from ..events import fields, queue, types
+from ..events.appender import Appender
+from ..events.batch import Part, Record
+from ..events.names import SYSTEM_STREAM, Names
+from ..events.pool import Pool
+from .errors import Rejected, checked, invalid
+
+_STALE_AFTER: Final = 1.0
+_ATTEMPTS: Final = 3
+SMALLEST_LIMIT: Final = 1024
+LARGEST_LIMIT: Final = 64 * 1024 * 1024
+
+_ALWAYS_TRUE: Final = frozenset({"job_persistence", "backup_to_db"})
+_WHY_ALWAYS: Final = (
+    "cannot be switched off: every job is an event in PostgreSQL before it is acknowledged, and "
+    "there is no other place where jobs live"
+)
+
+
+class SystemConfig(Struct, frozen=True, kw_only=True):
+    """What the whole system is configured with; the environment gives what was never set.
+
+    `queue_defaults` (fields of a queue's configuration) and `scaling` ({min, max, threshold}) are what
+    a new queue begins with; queues that exist keep theirs.
+    """
+
+    retention_days: int = 30
+    max_message_size: int = 1_048_576  # bytes of an encoded payload
+    queue_defaults: dict[str, Any] = {}
+    scaling: dict[str, Any] = {}
+    notifications: dict[str, Any] = field(default_factory=lambda: {"enabled": True})
+    job_persistence: bool = True
+    backup_to_db: bool = True
+
+    def new_queue(self) -> queue.QueueConfig:
+        """The configuration of a queue of which nothing else is said."""
+        changes = dict(self.queue_defaults)
+        if self.scaling:
+            changes["scaling"] = self.scaling
+        return queue.configured(queue.QueueConfig(), changes)
+
+
+class Configuration:
+    """Reads and changes the one configuration. `initial` comes from the environment."""
+
+    def __init__(
+        self, pool: Pool, appender: Appender, names: Names, initial: SystemConfig | None = None
+    ) -> None:
+        self._pool = pool
+        self._appender = appender
+        self._names = names
+        self._initial = initial or SystemConfig()
+        self._current = self._initial
+        self._read_at = float("-inf")
+
+    async def current(self) -> SystemConfig:
+        """At most a second old."""
+        if time.monotonic() - self._read_at > _STALE_AFTER:
+            await self._read()
+        return self._current
+
+    async def _read(self) -> int:
+        """Re-read; answers the version of the system's stream, for compare-and-set."""
+        read_at = time.monotonic()
+        async with self._pool.connection() as connection:
+            cursor = await connection.execute(
+                sql.load("config"), {"stream": UUID(bytes=SYSTEM_STREAM)}
+            )
+            row = await cursor.fetchone()
+        assert row is not None
+        self._current = _over(self._initial, row[0])
+        self._read_at = read_at
+        return int(row[1])
+
+    async def change(self, changes: Mapping[str, object], *, actor: str) -> SystemConfig:
+        """Set the named fields (those of SystemConfig). Raises Rejected; answers the whole."""
+        actor_id = await self._names.actor_id(actor)
+        for _ in range(_ATTEMPTS):
+            version = await self._read()
+            wanted = changed(self._current, changes)
+            if wanted == self._current:
+                return wanted
+            outcome = await self._appender.submit(Part(records=[_record(wanted, version, actor_id)]))
+            if not outcome.refused:
+                self._current = wanted
+                return wanted
+        raise Rejected("conflict", "the configuration changed at the same time; try again")
+
+
+def _record(config: SystemConfig, version: int, actor: int) -> Record:
+    data = types.ConfigChanged(
+        retention_days=config.retention_days,
+        max_message_size=config.max_message_size,
+        queue_defaults=config.queue_defaults,
+        scaling=config.scaling,
+        notifications=config.notifications,
+    )
+    return Record(
+        stream=str(UUID(bytes=SYSTEM_STREAM)), event="config_changed", actor=actor,
+        expected=version, data=msgspec.Raw(msgspec.json.encode(data)),
+    )  # fmt: skip
+
+
+def _over(initial: SystemConfig, stored: Mapping[str, Any]) -> SystemConfig:
+    known = {k: v for k, v in stored.items() if k in SystemConfig.__struct_fields__ and v is not None}
+    return msgspec.structs.replace(initial, **known)
+
+
+def changed(current: SystemConfig, changes: Mapping[str, object]) -> SystemConfig:
+    """`current` with checked changes. Raises Rejected."""
+    with checked():
+        fields.refuse_unknown(changes, _CHECKS)
+        values = {name: _CHECKS[name](name, value) for name, value in changes.items()}
+    return msgspec.structs.replace(current, **values)
+
+
+def _always(field: str, value: object) -> bool:
+    if value is not True:
+        raise invalid(field, _WHY_ALWAYS if value is False else "must be true")
+    return True
+
+
+def _queue_defaults(field: str, value: object) -> dict[str, Any]:
+    given = dict(fields.mapping(field, value))
+    with checked(within=field):
+        queue.configured(queue.QueueConfig(), given)
+    return given
+
+
+def _scaling(field: str, value: object) -> dict[str, Any]:
+    given = dict(fields.mapping(field, value))
+    queue.configured(queue.QueueConfig(), {"scaling": given})
+    return given
+
+
+def _notifications(field: str, value: object) -> dict[str, Any]:
+    given = dict(fields.mapping(field, value))
+    fields.refuse_unknown(given, {"enabled": None}, within=f"{field}.")
+    if not isinstance(given.get("enabled", True), bool):
+        raise fields.InvalidField(f"{field}.enabled", "must be true or false")
+    return given
+
+
+_CHECKS: Final[Mapping[str, Any]] = {
+    "retention_days": lambda name, value: fields.whole(name, value, 1, 36_500),
+    "max_message_size": lambda name, value: fields.whole(name, value, SMALLEST_LIMIT, LARGEST_LIMIT),
+    "queue_defaults": _queue_defaults,
+    "scaling": _scaling,
+    "notifications": _notifications,
+    **dict.fromkeys(_ALWAYS_TRUE, _always),
+}

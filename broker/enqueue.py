@@ -1,0 +1,278 @@
+"""New jobs: one, or many at once.
+
+    enqueuer = Enqueuer(appender, names, pool, vault, configuration, clock)
+    accepted = await enqueuer.enqueue("reports", "monthly", {"user": 1}, actor="user:ann", priority=200)
+
+A hot path: names, queue defaults and the JSON of equal specs are cached, randomness is drawn once a call,
+and nothing is awaited but the append itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from ..events import ids, spec
+from ..events.appender import Appender
+from ..events.batch import Enqueue, IdempotencyKey, Outcome, Part
+from ..events.errors import DatabaseUnavailable
+from ..events.names import Names, Queue
+from ..events.pool import Pool
+from ..events.queue import QueueConfig
+from ..events.spec import Prepared
+from ..events.vault import Vault
+from . import idempotency, payload
+from .clock import DatabaseClock
+from .configuration import Configuration
+from .errors import Rejected, checked, invalid, unknown_queue
+
+MAX_ITEMS: Final = 10_000
+MAX_BYTES: Final = 16 * 1024 * 1024
+
+# Preparing a bulk may not hold up the other callers of this process for longer than a few ms.
+_TURN: Final = 500
+
+
+class Accepted(Struct, frozen=True):
+    """A job that is in the log. `replayed`: it was there before, under the same idempotency key."""
+
+    job: bytes
+    position: int
+    replayed: bool = False
+
+
+class AcceptedMany(Struct, frozen=True):
+    """Jobs in the order of their items; `position` is the last. `replayed`: all were there before."""
+
+    jobs: list[bytes]
+    position: int
+    replayed: bool = False
+
+
+class Item(Struct, frozen=True):
+    """One job of a bulk; `options` are the metadata of the API."""
+
+    queue: str
+    type: str
+    payload: Any
+    options: Mapping[str, object] | None = None
+    idempotency_key: str | None = None
+
+
+class Enqueuer:
+    """Checks, seals and appends new jobs. Raises Rejected, Overloaded, DatabaseUnavailable."""
+
+    def __init__(
+        self,
+        appender: Appender,
+        names: Names,
+        pool: Pool,
+        vault: Vault,
+        configuration: Configuration,
+        clock: DatabaseClock,
+    ) -> None:
+        self._appender = appender
+        self._names = names
+        self._pool = pool
+        self._vault = vault
+        self._configuration = configuration
+        self._clock = clock
+        self._configs: dict[int, tuple[int, QueueConfig]] = {}
+
+    async def enqueue(
+        self,
+        queue: str,
+        type: str,  # noqa: A002 - the contract's word
+        payload: object,
+        *,
+        actor: str,
+        idempotency_key: str | None = None,
+        scope: str | None = None,
+        path: str | None = None,
+        **options: object,
+    ) -> Accepted:
+        """One job. Options are the metadata of the API; the scope of a key is the actor, its path the
+        one of the HTTP API, unless said otherwise."""
+        item = Item(queue, type, payload, options or None, idempotency_key)
+        part = Part()
+        scope = scope or actor
+        await self._clock.now()
+        limit = (await self._configuration.current()).max_message_size
+        part.enqueues.append(await self._made(item, limit, await self._names.actor_id(actor)))
+        self._seal(part.enqueues)
+        if idempotency_key is None:
+            outcome = await self._appender.post(part)
+            if outcome.refused:
+                raise await self._refusal(outcome, [item])
+            return Accepted(part.enqueues[0].job, outcome.positions["n"][0])
+        part.keys.append(await self._key(scope, path or f"/queue/{queue}/jobs", idempotency_key, item, 0, 0))
+        many = await self._submit(part, [item])
+        return Accepted(many.jobs[0], many.position, many.replayed)
+
+    async def enqueue_many(
+        self,
+        items: Sequence[Item],
+        *,
+        actor: str,
+        idempotency_key: str | None = None,
+        scope: str | None = None,
+        path: str = "/jobs",
+    ) -> AcceptedMany:
+        """All of the items or none, up to 10,000 and 16 MiB of payload.
+
+        `idempotency_key` covers the call; items may carry their own instead, and then a job that is
+        known already stands for its item.
+        """
+        if len(items) > MAX_ITEMS:
+            raise Rejected("too_large", f"at most {MAX_ITEMS} jobs a call", {"limit": MAX_ITEMS})
+        if not items:
+            raise invalid("jobs", "must not be empty")
+        await self._clock.now()
+        part = Part(enqueues=await self._made_many(items, await self._names.actor_id(actor)))
+        scope = scope or actor
+        if idempotency_key is not None:
+            if any(item.idempotency_key is not None for item in items):
+                raise invalid("idempotency_key", "must be of the call or of its items, not of both")
+            body = list(items)
+            part.keys.append(await self._key(scope, path, idempotency_key, body, 0, len(items) - 1))
+        else:
+            part.keys = await self._item_keys(scope, path, items)
+        return await self._submit(part, items)
+
+    async def _made_many(self, items: Sequence[Item], actor: int) -> list[Enqueue]:
+        limit = (await self._configuration.current()).max_message_size
+        made: list[Enqueue] = []
+        size = 0
+        for index, item in enumerate(items):
+            try:
+                enqueue = await self._made(item, limit, actor)
+            except Rejected as error:
+                error.detail["index"] = index
+                raise
+            made.append(enqueue)
+            size += len(enqueue.body)
+            if size > MAX_BYTES:
+                message = f"at most {MAX_BYTES} bytes of payload a call"
+                raise Rejected("too_large", message, {"limit": MAX_BYTES})
+            if index % _TURN == _TURN - 1:
+                await asyncio.sleep(0)
+        for start in range(0, len(made), _TURN):
+            self._seal(made[start : start + _TURN])
+            await asyncio.sleep(0)
+        return made
+
+    async def _made(self, item: Item, limit: int, actor: int) -> Enqueue:
+        """All but id and seal; `body` is still the plain payload."""
+        queue = await self._names.queue(item.queue)
+        if queue is None:
+            raise unknown_queue(item.queue)
+        keyed = item.idempotency_key is not None
+        with checked():
+            prepared = spec.prepare(item.type, self._config(queue), item.options, idempotency=keyed)
+        return _enqueue(
+            prepared, queue.id, await self._names.type_id(item.type), actor,
+            payload.encode(item.payload, limit),
+        )  # fmt: skip
+
+    def _config(self, queue: Queue) -> QueueConfig:
+        found = self._configs.get(queue.id)
+        if found is None or found[0] != queue.position:
+            found = (queue.position, msgspec.convert(queue.config, QueueConfig))
+            self._configs[queue.id] = found
+        return found[1]
+
+    def _seal(self, enqueues: list[Enqueue]) -> None:
+        jobs = ids.mint_many(len(enqueues))
+        bodies = self._vault.seal_many(jobs, [enqueue.body for enqueue in enqueues])
+        for job, enqueue, sealed in zip(jobs, enqueues, bodies, strict=True):
+            assert sealed.salt is not None
+            enqueue.job, enqueue.body, enqueue.digest = job, sealed.body, sealed.digest
+            enqueue.salt, enqueue.kek, enqueue.wrapped = sealed.salt, sealed.kek, sealed.wrapped
+
+    async def _key(
+        self, scope: str, path: str, key: object, body: object, first: int, last: int
+    ) -> IdempotencyKey:
+        expires_at = await self._clock.now() + idempotency.KEPT
+        hashed = idempotency.hashed_key(scope, path, key)
+        return IdempotencyKey(hashed, idempotency.fingerprint(body), first, last, expires_at)
+
+    async def _item_keys(
+        self, scope: str, path: str, items: Sequence[Item]
+    ) -> list[IdempotencyKey]:
+        keys = [
+            await self._key(scope, path, item.idempotency_key, item, index, index)
+            for index, item in enumerate(items)
+            if item.idempotency_key is not None
+        ]
+        seen: dict[bytes, bytes] = {}
+        for key in keys:
+            # The database compares with calls before this one only.
+            if seen.setdefault(key.key, key.fingerprint) != key.fingerprint:
+                raise idempotency.mismatch(index=key.first)
+        return keys
+
+    async def _submit(self, part: Part, items: Sequence[Item]) -> AcceptedMany:
+        outcome = await self._appender.post(part)
+        jobs = [enqueue.job for enqueue in part.enqueues]
+        if not outcome.refused:
+            return AcceptedMany(jobs, outcome.positions["n"][-1])
+        known = await self._known(part, outcome)
+        if known is None:
+            raise await self._refusal(outcome, items)
+        jobs = [known.get(index, job) for index, job in enumerate(jobs)]
+        accepted = outcome.positions["n"]
+        if accepted and len(known) < len(jobs):
+            return AcceptedMany(jobs, accepted[-1])
+        async with self._pool.connection() as connection:
+            position = await idempotency.position_of(connection, jobs)
+        return AcceptedMany(jobs, position, replayed=True)
+
+    async def _known(self, part: Part, outcome: Outcome) -> dict[int, bytes] | None:
+        """Index -> the job that an earlier call made of it; None when something else refused."""
+        found = {n: why.job for (_, n), why in outcome.refused.items() if why.code == "replayed"}
+        if len(found) == len(outcome.refused):
+            return {n: job for n, job in found.items() if job is not None}
+        if not part.keys or any(why.code != "conflict" for why in outcome.refused.values()):
+            return None
+        # The answer was lost and the log asked instead: it does not say why, so the keys must.
+        async with self._pool.connection() as connection:
+            stored = await idempotency.lookup(connection, [key.key for key in part.keys])
+        return _replays(part.keys, stored, {n for _, n in outcome.refused})
+
+    async def _refusal(self, outcome: Outcome, items: Sequence[Item]) -> Exception:
+        (_, index), why = min(outcome.refused.items())
+        if why.code == "unknown_queue":
+            self._names.forget_queues()
+            return unknown_queue(items[index].queue, index=index)
+        if why.code == "idempotency_mismatch":
+            return idempotency.mismatch()
+        return DatabaseUnavailable("the answer was lost; repeat the call with its idempotency key")
+
+
+def _enqueue(prepared: Prepared, queue: int, kind: int, actor: int, body: bytes) -> Enqueue:
+    return Enqueue(
+        b"", queue, kind, prepared.spec.priority, actor, prepared.encoded, len(body), b"", b"", body,
+        prepared.due_at, prepared.expires_at, prepared.correlation,
+    )  # fmt: skip
+
+
+def _replays(
+    keys: Sequence[IdempotencyKey],
+    stored: Mapping[bytes, tuple[bytes, list[bytes]]],
+    refused: set[int],
+) -> dict[int, bytes] | None:
+    known: dict[int, bytes] = {}
+    for key in keys:
+        fingerprint, jobs = stored.get(key.key, (b"", []))
+        if key.first not in refused:
+            continue
+        if fingerprint and fingerprint != key.fingerprint:
+            raise idempotency.mismatch()
+        if len(jobs) != key.last - key.first + 1:
+            return None
+        known |= dict(zip(range(key.first, key.last + 1), jobs, strict=True))
+    return known if refused <= known.keys() else None

@@ -1,0 +1,130 @@
+"""Makes due jobs ready, and ends waiting ones that were not started in time.
+
+A leader duty. Every step names the row that it saw, so a second scheduler at work only gets refusals.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from .. import sql
+from ..events import types
+from ..events.appender import Appender
+from ..events.batch import Appended, Move, Part
+from ..events.names import Names
+from ..events.pool import Pool
+
+BATCH: Final = 1000
+POLL: Final = 1.0
+_SHORTEST: Final = 0.01
+
+_EXPIRED: Final = msgspec.Raw(types.encode(types.Expired("expires_at")) or b"")
+_BEGINNING: Final = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
+
+
+class Scheduler:
+    """`run` until cancelled; `appended` may be given to the appender, so that it wakes in time."""
+
+    def __init__(
+        self, appender: Appender, names: Names, pool: Pool, *, actor: str = "leader"
+    ) -> None:
+        self._appender = appender
+        self._names = names
+        self._pool = pool
+        self._actor = actor
+        self._wake = asyncio.Event()
+
+    def appended(self, appended: Appended) -> None:
+        """Something in this process may now be due before the next poll."""
+        for part in appended.parts:
+            if any(item.due is not None for item in part.ends) or any(
+                item.due is not None or item.expires is not None for item in part.enqueues
+            ):
+                self._wake.set()
+                return
+
+    async def run(self) -> None:
+        while True:
+            self._wake.clear()
+            moved = await self.tick()
+            try:
+                async with asyncio.timeout(await self._pause(moved > 0)):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+
+    async def _pause(self, moved: bool) -> float:
+        """Seconds until the next due time, at most the poll: another process may add an earlier one."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(sql.load("next_due"))).fetchone()
+        seconds: float | None = row[0] if row is not None else None
+        # What is overdue and yet did not move is nothing to hurry after.
+        if seconds is None or (seconds <= 0 and not moved):
+            return POLL
+        return min(POLL, max(_SHORTEST, seconds))
+
+    async def tick(self) -> int:
+        """Move all that is due and expire all that is too late; answers how many moved."""
+        actor = await self._names.actor_id(self._actor)
+        moved = await self._make_ready(actor)
+        while True:
+            # What was refused is not due any more, or was moved by somebody else.
+            expired, seen = await self._expire(actor)
+            moved += expired
+            if seen < BATCH or expired == 0:
+                return moved
+
+    async def _make_ready(self, actor: int) -> int:
+        moved = 0
+        after: tuple[datetime, UUID] = _BEGINNING
+        # Pages after the last key: what a page has moved lies dead before it, and is not read again.
+        while True:
+            async with self._pool.connection() as connection:
+                parameters = {"due": after[0], "job": after[1], "limit": BATCH}
+                cursor = await connection.execute(sql.load("due_pending"), parameters, binary=True)
+                rows = await cursor.fetchall()
+            if rows:
+                moved += await self._submit([_due(row, actor) for row in rows])
+                after = (rows[-1][0], rows[-1][1])
+            if len(rows) < BATCH:
+                return moved
+
+    async def _expire(self, actor: int) -> tuple[int, int]:
+        async with self._pool.connection() as connection:
+            parameters = {"limit": BATCH}
+            cursor = await connection.execute(sql.load("expired_waiting"), parameters, binary=True)
+            rows = await cursor.fetchall()
+        moves = [_expired(row, actor) for row in rows]
+        moved = 0
+        for start in range(0, len(moves), BATCH):
+            moved += await self._submit(moves[start : start + BATCH])
+        return moved, len(rows)
+
+    async def _submit(self, moves: list[Move]) -> int:
+        outcome = await self._appender.submit(Part(moves=moves))
+        return len(outcome.positions["m"])
+
+
+def _due(row: Any, actor: int) -> Move:
+    due_at, job, queue, version, too_late = row
+    move = Move(
+        job=str(job), event="queued", source="pending", target="ready", version=version,
+        actor=actor, queue=queue, due_at=due_at.isoformat(),
+    )  # fmt: skip
+    if too_late:
+        move.event, move.target, move.data = "expired", "none", _EXPIRED
+    return move
+
+
+def _expired(row: Any, actor: int) -> Move:
+    source, job, queue, kind, priority, due_at, version = row
+    return Move(
+        job=str(job), event="expired", source=source, target="none", version=version, actor=actor,
+        queue=queue, type=kind, priority=priority, data=_EXPIRED,
+        due_at=None if due_at is None else due_at.isoformat(),
+    )  # fmt: skip
