@@ -43,18 +43,21 @@ create table hivelog.jobs (
     status      hivelog.job_status not null,
     cancelling  boolean not null,
     erased      boolean not null,
+    expires_at  timestamptz,
     correlation text,
+    source      text,
+    tags        text[],
     cause       text,
     error_type  text,
     fingerprint text,
     template    text,
-    spec        jsonb not null,
+    -- What else was asked for stays in the first event, found by its position.
     primary key (id)
 ) with (autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 -- A page of any status is a merge of at most seven ranges; ids are in order of age.
 create index jobs_list on hivelog.jobs (queue, status, id);
 create index jobs_correlation on hivelog.jobs (correlation, id) where correlation is not null;
-create index jobs_tags on hivelog.jobs using gin ((spec -> 'tags')) where spec ? 'tags';
+create index jobs_tags on hivelog.jobs using gin (tags) where tags is not null;
 
 -- What happened in a queue in a UTC minute. wait: able to run until started; run: started until completed.
 -- Histograms: hivelog.bucket(ms) counts from 0, array elements from 1, trailing zeros left out.
@@ -98,7 +101,7 @@ create table hivelog.failures (
     last_seen    timestamptz not null,
     queues       smallint[] not null,
     sample_job   uuid not null,
-    sample_token bigint,               -- position of the event, for the sample's place in the log
+    sample_position bigint not null,   -- of the event that tells it
     cause        text not null,
     error_type   text,
     template     text,
@@ -122,9 +125,9 @@ create table hivelog.workers (
     reason     text,
     completed  integer not null,
     failed     integer not null,       -- attempts, retried ones included
-    position   bigint not null,
     primary key (id)
 ) with (fillfactor = 70);
+create unique index workers_session on hivelog.workers (session);
 create index workers_started on hivelog.workers (started_at);
 
 -- Stable views for people and tools; their definitions are in sql/reports/.

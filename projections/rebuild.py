@@ -1,0 +1,135 @@
+"""Builds a projection anew beside the live one and lets it take over: readers see the old one until the
+new one has caught up, and never a half.
+
+    done = await rebuild(url, "jobs", progress=lambda position, head: ...)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import psycopg
+from msgspec import Struct
+from psycopg import sql as composed
+
+from .. import sql
+from ..events.pool import Connection
+from ..events.read import head
+from . import checkpoint
+from .checkpoint import Checkpoint, Step
+from .definitions import Projection, named
+
+BATCH = 20_000
+_TRIES = 10  # to take over: readers of the old tables may be in the way
+
+
+class Rebuilt(Struct, frozen=True):
+    """What came of it. `differences`: rows, by table, in which the old generation was not the new one;
+    None where the old one stood elsewhere in the log, so that there was nothing to compare."""
+
+    name: str
+    generation: int
+    position: int
+    differences: dict[str, int] | None
+
+
+async def rebuild(
+    url: str, name: str, *, progress: Callable[[int, int], None] | None = None, batch: int = BATCH
+) -> Rebuilt:
+    """Fold the whole log again. `progress(position, head)` is called after every batch.
+
+    Raises KeyError for an unknown projection, psycopg.Error when the log cannot be folded: the live
+    generation then stays as it was.
+    """
+    projection = named(name)
+    connection = await checkpoint.connect(url)
+    try:
+        row = await (await connection.execute("select hivelog.projection_begin(%s)", (name,))).fetchone()
+        assert row is not None
+        at = Checkpoint(name, row[0], 0, 0, False, None)
+        try:
+            await _catch_up(connection, projection, at, progress, batch)
+            return await _take_over(connection, projection, at, batch)
+        except BaseException:
+            await _discard(connection, at)
+            raise
+    finally:
+        await connection.close()
+
+
+async def _catch_up(
+    connection: Connection,
+    projection: Projection,
+    at: Checkpoint,
+    progress: Callable[[int, int], None] | None,
+    batch: int,
+) -> None:
+    while await checkpoint.advance(connection, projection, at, batch) is Step.MOVED:
+        if progress is not None:
+            progress(at.position, (await head(connection)).position)
+
+
+async def _take_over(connection: Connection, projection: Projection, at: Checkpoint, batch: int) -> Rebuilt:
+    for attempt in range(1, _TRIES + 1):
+        try:
+            done = await _swap(connection, projection, at, batch)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if attempt == _TRIES:
+                raise
+            continue
+        if done is not None:
+            return done
+    raise psycopg.OperationalError(f"projection {at.name} did not stand still for the take-over")
+
+
+async def _swap(connection: Connection, projection: Projection, at: Checkpoint, batch: int) -> Rebuilt | None:
+    start, done = at.position, None
+    async with connection.transaction() as transaction:
+        live = await _hold(connection, at.name)
+        # Nobody moves the live checkpoint now: fold what was appended up to it meanwhile.
+        while at.position < live.position:
+            limit = min(batch, live.position - at.position)
+            if await checkpoint.advance(connection, projection, at, limit) is not Step.MOVED:
+                break
+        differences = await _compare(connection, projection, at, live)
+        if await _swapped(connection, at):
+            done = Rebuilt(at.name, at.generation, at.position, differences)
+        else:
+            at.position = start
+            raise psycopg.Rollback(transaction)
+    return done
+
+
+async def _swapped(connection: Connection, at: Checkpoint) -> bool:
+    query = "select hivelog.projection_swap(%s, %s)"
+    row = await (await connection.execute(query, (at.name, at.generation))).fetchone()
+    return row == (True,)
+
+
+async def _hold(connection: Connection, name: str) -> Checkpoint:
+    """Lock the live checkpoint: its runner waits until this transaction ends."""
+    await connection.execute("select from hivelog.projections where name = %s and live for update", (name,))
+    rows = await checkpoint.checkpoints(connection)
+    return next(c for c in rows if c.name == name and c.live)
+
+
+async def _compare(
+    connection: Connection, projection: Projection, new: Checkpoint, live: Checkpoint
+) -> dict[str, int] | None:
+    if new.position != live.position:
+        return None
+    found = {}
+    for table in projection.tables:
+        query = composed.SQL(sql.load("projection_compare")).format(
+            old=projection.table(table, live.generation, live=True),
+            new=projection.table(table, new.generation, live=False),
+        )
+        row = await (await connection.execute(query)).fetchone()
+        assert row is not None
+        found[table] = int(row[0])
+    return found
+
+
+async def _discard(connection: Connection, at: Checkpoint) -> None:
+    if not connection.closed:
+        await connection.execute("select hivelog.projection_discard(%s, %s)", (at.name, at.generation))
