@@ -111,7 +111,7 @@ class Runner:
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             return _failure("result", error)
         if len(encoded) > self._result_limit:
-            message = f"the result has {len(encoded)} bytes, the limit is {self._result_limit}: store it elsewhere"
+            message = f"the result has {len(encoded)} bytes, the limit is {self._result_limit}"
             return Failure("result", "ResultTooLarge", message, message)
         return Success(encoded)
 

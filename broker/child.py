@@ -45,7 +45,8 @@ async def run(handler: Handler, ctx: JobContext, body: bytes, result_limit: int)
     """Call the handler in a child; cancelling this call kills it. Raises Raised or Died."""
     ours, theirs = _context.Pipe()
     arguments = (
-        theirs, handler.function.__module__, handler.type, ctx.job, ctx.attempt, ctx.token, body, result_limit,
+        theirs, handler.function.__module__, handler.type, ctx.job, ctx.attempt, ctx.token, body,
+        result_limit,
     )  # fmt: skip
     process = _context.Process(target=_main, args=arguments, daemon=True)
     # Starting talks to the fork server, which may be starting itself: not on the loop.
@@ -68,6 +69,9 @@ async def _answer(pipe: Connection, ctx: JobContext) -> Any:
     try:
         while True:
             await readable.wait()
+            if not pipe.poll():  # a late reader callback: nothing there, and recv would block the loop
+                readable.clear()
+                continue
             kind, *rest = pipe.recv()
             if kind == "progress":
                 ctx.progress(rest[0], rest[1])
@@ -75,8 +79,6 @@ async def _answer(pipe: Connection, ctx: JobContext) -> Any:
                 return rest[0]
             else:
                 raise Raised(*rest)
-            if not pipe.poll():
-                readable.clear()
     finally:
         loop.remove_reader(pipe.fileno())
 

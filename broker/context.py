@@ -9,7 +9,6 @@ import structlog
 from msgspec import Struct, field
 
 
-
 class JobInfo(Struct, frozen=True, gc=False):
     """The job as its handler may read it; the payload comes as the handler's second argument."""
 

@@ -64,7 +64,8 @@ class Registry:
 
         def register(function: F) -> F:
             if (known := self.handlers.get(type)) is not None and not _same(known.function, function):
-                raise HandlerError(f"two handlers for {type!r}: {_where(known.function)} and {_where(function)}")
+                both = f"{_where(known.function)} and {_where(function)}"
+                raise HandlerError(f"two handlers for {type!r}: {both}")
             self.handlers[type] = _make(type, function, queue, timeout, isolation)
             return function
 

@@ -26,7 +26,7 @@ from ..events.errors import LogError
 from ..events.names import Names
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
 from .attempt import Ending, Failure, Runner
-from .context import JobContext, JobInfo, Progress
+from .context import JobContext, JobInfo
 from .endings import end_of, key_of, released, spec_of
 from .progress import ProgressLog
 from .registry import Registry

@@ -94,7 +94,7 @@ def prepare(
     due_at, expires_at = given.pop("scheduled_for", None), given.pop("expires_at", None)
     if due_at is not None and expires_at is not None and expires_at <= due_at:
         raise InvalidField("expires_at", "must be later than scheduled_for")
-    correlation = given.pop("correlation_id", None)
+    correlation = given.get("correlation_id")
     spec = msgspec.structs.replace(
         plain.spec,
         scheduled_for=None if due_at is None else times.to_text(due_at),

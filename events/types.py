@@ -41,6 +41,7 @@ class JobSpec(Struct, frozen=True, omit_defaults=True, kw_only=True):
     source: str | None = None
     tags: tuple[str, ...] = ()
     parent_id: str | None = None
+    correlation_id: str | None = None  # also a column of the event, where it can be searched
     idempotency: bool = False  # it came with a key
 
 

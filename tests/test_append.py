@@ -60,7 +60,7 @@ async def test_many_appenders_leave_a_gapless_ordered_log(database: str) -> None
     desk = Desk(database)
 
     async def producer(seed: int) -> int:
-        rng = random.Random(seed)  # noqa: S311 - a test's dice
+        rng = random.Random(seed)
         appender = Appender(Log(database))
         await appender.start()
         written = 0
@@ -92,7 +92,7 @@ async def test_workers_racing_for_the_same_jobs_start_each_once(database: str) -
     await first.submit(part(*jobs))
 
     async def worker(appender: Appender, seed: int) -> int:
-        rng = random.Random(seed)  # noqa: S311
+        rng = random.Random(seed)
         done = 0
         for _ in range(30):
             tried = rng.sample(jobs, 20)

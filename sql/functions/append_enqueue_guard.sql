@@ -13,7 +13,7 @@ begin
     from (select distinct queue from unnest(n_queue) u (queue)) w
     where not exists (select from hivelog.queues q where q.id = w.queue and not q.deleted);
     if gone is not null then
-        select array_agg(u.n), array_agg('unknown_queue'), array_agg(null::uuid)
+        select array_agg(u.n), array_agg('unknown_queue'::text), array_agg(null::uuid)
         into refused_n, refused_code, refused_job
         from unnest(n_queue) with ordinality u (queue, n) where u.queue = any (gone);
     end if;

@@ -1,0 +1,79 @@
+"""A worker process: an engine, a worker on it, and signals.
+
+SIGTERM or SIGINT: no new jobs, the running ones get the grace time, the rest goes back. A second one: now.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+from collections.abc import Sequence
+
+import structlog
+from msgspec import Struct
+
+from ..settings import Settings
+from . import child
+from .engine import Engine
+from .registry import HandlerError, Registry, registry
+from .source import Source
+from .worker import Worker
+
+_log = structlog.get_logger(__name__)
+
+
+class WorkerOptions(Struct, frozen=True, kw_only=True):
+    """What `hivelog worker` is told. No queues: those of its handlers, else every queue."""
+
+    modules: tuple[str, ...]
+    queues: tuple[str, ...] = ()
+    slots: int = 10
+    name: str | None = None
+
+
+async def run_worker(settings: Settings, options: WorkerOptions) -> None:
+    """Work until told to stop. Raises HandlerError before anything is claimed, KeyError for a queue that
+    does not exist, and what opening the engine raises."""
+    registry.load(list(options.modules))
+    if not registry.handlers:
+        raise HandlerError(f"no handler in {', '.join(options.modules) or 'no module at all'}")
+    child.preload(list(options.modules))
+    async with Engine(settings, name="worker", pool_size=2) as engine:
+        await engine.claims.start()
+        worker = await make_worker(engine, registry, options)
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, worker.stop)
+        try:
+            await worker.run(await _queues(engine, registry, options.queues))
+        finally:
+            await engine.claims.stop()
+
+
+async def make_worker(engine: Engine, handlers: Registry, options: WorkerOptions) -> Worker:
+    """A worker on an open engine."""
+    settings = engine.settings
+    config = await engine.configuration.current()
+    return Worker(
+        appender=engine.appender,
+        names=engine.names,
+        vault=engine.vault,
+        sessions=engine.sessions,
+        source=Source(engine.claims, engine.feeder, engine.names),
+        registry=handlers,
+        name=options.name or f"{socket.gethostname()}-{os.getpid()}",
+        slots=options.slots,
+        grace=settings.grace_seconds,
+        result_limit=config.max_message_size,
+    )
+
+
+async def _queues(engine: Engine, handlers: Registry, wanted: Sequence[str]) -> list[str]:
+    if wanted:
+        return list(wanted)
+    named = {handler.queue for handler in handlers.handlers.values()}
+    if None in named:
+        return [queue.name for queue in await engine.names.queues()]
+    return sorted(name for name in named if name is not None)
