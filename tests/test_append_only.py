@@ -141,6 +141,22 @@ def test_a_stranger_may_not_append(database: str) -> None:
     assert may <= {"enqueue"}
 
 
+def test_a_stranger_with_the_schema_may_enqueue_and_nothing_else(
+    application: psycopg.Connection,
+) -> None:
+    application.execute("reset role")
+    user = sql.Identifier(application.info.user)
+    application.execute(sql.SQL("grant hivelog_report to {}").format(user))
+    application.execute("grant usage on schema hivelog to hivelog_report")
+    application.execute("set role hivelog_report")
+    with pytest.raises(psycopg.Error) as caught:
+        application.execute("select hivelog.enqueue('nowhere', 'render', '{}')")
+    assert caught.value.sqlstate == "HL010"  # it got as far as looking for the queue
+    for call in ("select hivelog.ensure_partitions(9)", "table hivelog.outbox", "table hivelog.vault"):
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            application.execute(call)
+
+
 def test_a_second_migration_takes_no_right_back_or_away(database: str) -> None:
     assert not migrate.migrate(database).changed
     test_a_stranger_may_not_append(database)

@@ -15,6 +15,7 @@ as $$
 #variable_conflict use_variable
 declare
     job constant uuid := hivelog.new_job_id();
+    recent constant uuid := hivelog.lowest_job_id(hivelog.now() - interval '100 milliseconds');
     given jsonb; known uuid;
 begin
     perform hivelog.check_enqueue(queue, type, payload, options, c.config) from hivelog.config c;
@@ -32,11 +33,9 @@ begin
         end if;
     end if;
     -- NOTIFY takes a lock of the whole server at commit: only who finds nobody else knocks, and the relay looks
-    -- again by itself.
-    if not exists (
-        select from hivelog.outbox o
-        where o.id > hivelog.lowest_job_id(hivelog.now() - interval '100 milliseconds') and o.id <> job
-    ) then
+    -- again by itself. Bounded and in order, so that neither a backlog nor dead rows are walked through.
+    perform from hivelog.outbox o where o.id > recent and o.id <> job order by o.id desc limit 1;
+    if not found then
         perform pg_notify('hivelog_outbox', '');
     end if;
     return job;
