@@ -20,6 +20,7 @@ from ..events import ids, spec
 from ..events.appender import Appender
 from ..events.batch import Enqueue, IdempotencyKey, Outcome, Part
 from ..events.errors import DatabaseUnavailable
+from ..events.fields import InvalidField
 from ..events.names import Names, Queue
 from ..events.pool import Pool
 from ..events.queue import QueueConfig
@@ -28,7 +29,7 @@ from ..events.vault import Vault
 from . import idempotency, payload
 from .clock import DatabaseClock
 from .configuration import Configuration
-from .errors import Rejected, checked, invalid, unknown_queue
+from .errors import Rejected, invalid, unknown_queue
 
 MAX_ITEMS: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -171,8 +172,10 @@ class Enqueuer:
         if queue is None:
             raise unknown_queue(item.queue)
         keyed = item.idempotency_key is not None
-        with checked():
+        try:
             prepared = spec.prepare(item.type, self._config(queue), item.options, idempotency=keyed)
+        except InvalidField as error:
+            raise invalid(error.field, error.reason) from None
         return _enqueue(
             prepared, queue.id, await self._names.type_id(item.type), actor,
             payload.encode(item.payload, limit),

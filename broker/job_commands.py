@@ -120,6 +120,8 @@ class JobCommands:
     async def _load(self, job: bytes, *, sealing: bool) -> tuple[JobState, int, JobKey | None]:
         async with self._pool.connection() as connection:
             loaded: Loaded = await load(connection, [job])
+            if job in loaded.broken:
+                raise Rejected("conflict", "the job's history is damaged; see hivelog doctor")
             if job not in loaded.jobs:
                 raise Rejected("not_found", "Job not found")
             key = None

@@ -10,23 +10,28 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+import structlog
 from msgspec import Struct
 
 from .. import sql
 from ..events import ids, times
 from ..events.batch import End, Move
-from ..events.job import Decision, JobState, fold
+from ..events.job import BrokenStream, Decision, JobState, fold
 from ..events.log import milliseconds
 from ..events.names import Names
 from ..events.pool import Connection
 from ..events.read import Event
 
+_log = structlog.get_logger(__name__)
+
 
 class Loaded(Struct, frozen=True):
-    """Jobs at one moment; `now` is the database's time at it. Ids that name no job are missing."""
+    """Jobs at one moment; `now` is the database's time at it. Ids that name no job are missing; `broken`
+    are those whose history cannot have happened: damage, which must not stop what is done to others."""
 
     jobs: dict[bytes, JobState]
     now: int
+    broken: frozenset[bytes] = frozenset()
 
 
 async def load(connection: Connection, jobs: Sequence[bytes]) -> Loaded:
@@ -40,9 +45,21 @@ async def load(connection: Connection, jobs: Sequence[bytes]) -> Loaded:
         if row[0] is not None:
             event = Event(row[0], milliseconds(row[1]), row[2].bytes, *row[3:-1])
             streams.setdefault(event.stream, []).append(event)
-    # A stream that does not begin with `enqueued` is no job's: a queue's, a session's, the system's.
-    folded = {job: fold(events) for job, events in streams.items() if events[0].type == "enqueued"}
-    return Loaded(folded, now)
+    return _folded(streams, now)
+
+
+def _folded(streams: dict[bytes, list[Event]], now: int) -> Loaded:
+    jobs: dict[bytes, JobState] = {}
+    broken = set()
+    for job, events in streams.items():
+        if events[0].type != "enqueued":
+            continue  # no job's stream: a queue's, a session's, the system's
+        try:
+            jobs[job] = fold(events)
+        except BrokenStream as error:
+            _log.error("broken_stream", job=ids.to_text(job), error=str(error))
+            broken.add(job)
+    return Loaded(jobs, now, frozenset(broken))
 
 
 def end_of(state: JobState, decision: Decision, actor: int) -> End:

@@ -25,12 +25,12 @@ class Leadership:
 
     def __init__(self, pool: Pool, *, holder: str | None = None, lease: float = LEASE) -> None:
         self._pool = pool
-        self._lease = lease
+        self.lease = lease  # seconds
         self.holder = holder or f"{socket.gethostname()}:{os.getpid()}:{uuid4()}"
 
     async def claim(self, duties: Iterable[str]) -> dict[str, int]:
         """Take or renew; answers duty -> term for those that are ours now."""
-        parameters = {"duties": list(duties), "holder": self.holder, "seconds": self._lease}
+        parameters = {"duties": list(duties), "holder": self.holder, "seconds": self.lease}
         async with self._pool.connection() as connection:
             cursor = await connection.execute(sql.load("leadership_claim"), parameters)
             return dict(await cursor.fetchall())
