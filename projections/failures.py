@@ -1,0 +1,46 @@
+"""What goes wrong, by fingerprint: `GET /failures`."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from msgspec import Struct
+from psycopg.rows import TupleRow
+
+from .. import sql
+from ..events.log import milliseconds
+from ..events.pool import Connection
+
+
+class Failure(Struct, frozen=True):
+    """Failed attempts of one job type with one fingerprint, or one cause where there is none (timeout,
+    lost, ...). `template` is the message without its literals. Times in ms since 1970."""
+
+    fingerprint: str
+    type: str
+    count: int
+    first_seen: int
+    last_seen: int
+    queues: list[str]
+    sample_job: bytes
+    cause: str
+    error_type: str | None
+    template: str | None
+
+
+async def failures(
+    connection: Connection, *, since: int | None = None, queue: int | None = None, limit: int = 200
+) -> list[Failure]:
+    """The most recent first. `since` (ms since 1970) counts from the beginning of its hour."""
+    moment = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
+    values = {"since": moment, "queue": queue, "limit": limit}
+    rows = await (await connection.execute(sql.load("failure_list"), values)).fetchall()
+    return [_failure(row) for row in rows]
+
+
+def _failure(row: TupleRow) -> Failure:
+    fingerprint, job_type, count, first, last, queues, sample, cause, error_type, template = row
+    return Failure(
+        fingerprint, job_type, count, milliseconds(first), milliseconds(last), queues, sample.bytes,
+        cause, error_type, template,
+    )  # fmt: skip

@@ -1,0 +1,30 @@
+-- The log's last position at a time: everything with recorded_at <= at counts. 0 before the first event.
+-- A search by halves over the batches, which are in order of both position and time.
+create or replace function hivelog.position_at(at timestamptz) returns bigint
+language plpgsql stable as $$
+declare
+    low bigint := 0; high bigint; middle bigint; found_position bigint; found_at timestamptz;
+begin
+    select b.position into high from hivelog.batches b order by b.position desc limit 1;
+    -- low: a batch's end (or 0) that counts; above high: nothing that counts.
+    while low < high loop
+        middle := low + (high - low + 1) / 2;
+        select b.position, b.recorded_at into found_position, found_at
+        from hivelog.batches b where b.position <= middle order by b.position desc limit 1;
+        if found_position <= low then
+            -- No batch ends in (low, middle]: look at the first one above.
+            select b.position, b.recorded_at into found_position, found_at
+            from hivelog.batches b where b.position > middle order by b.position limit 1;
+            if found_position is null or found_position > high then
+                high := low;
+                continue;
+            end if;
+        end if;
+        if found_at <= at then
+            low := found_position;
+        else
+            high := least(middle, found_position - 1);
+        end if;
+    end loop;
+    return low;
+end $$;

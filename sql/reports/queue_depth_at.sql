@@ -1,0 +1,14 @@
+-- How many jobs waited for their time, were ready and ran in each queue at a time; exact to the append, or to
+-- the second where old marks were thinned.
+create or replace function hivelog_reports.queue_depth_at(at timestamptz)
+returns table (queue text, pending integer, queued integer, processing integer)
+language sql stable as $$
+    select q.name, m.pending, m.ready, m.running
+    from hivelog.queues q
+    cross join lateral (
+        select x.* from hivelog.queue_marks x
+        where x.queue = q.id and x.position <= hivelog.position_at(at)
+        order by x.position desc limit 1
+    ) m
+    order by q.name
+$$;
