@@ -1,0 +1,135 @@
+"""Due jobs become ready in time, late ones expire, and two schedulers do no harm."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import pytest
+from hivelog.broker.backend import Backend
+from hivelog.broker.enqueue import Item
+from hivelog.broker.jobs import load
+from hivelog.broker.scheduler import Scheduler
+
+from .conftest import Clock
+
+ACTOR = "user:test"
+
+
+@pytest.fixture
+async def backend(database: str) -> AsyncIterator[Backend]:
+    async with Backend.open(database) as opened:
+        await opened.queues.create_default_queues()
+        yield opened
+
+
+def scheduler(backend: Backend) -> Scheduler:
+    return Scheduler(backend.appender, backend.names, backend.pool)
+
+
+def later(seconds: float) -> datetime:
+    return datetime.now(UTC) + timedelta(seconds=seconds)
+
+
+def rows(url: str, query: str) -> list[Any]:
+    with psycopg.connect(url) as conn:
+        return conn.execute(query).fetchall()
+
+
+def types(url: str) -> list[str]:
+    query = "select type::text from hivelog.events where type <> 'queue_configured' order by position"
+    return [name for (name,) in rows(url, query)]
+
+
+async def state(backend: Backend, job: bytes) -> Any:
+    async with backend.pool.connection() as connection:
+        return (await load(connection, [job])).jobs[job]
+
+
+async def enqueue(backend: Backend, **options: Any) -> bytes:
+    return (await backend.enqueuer.enqueue("default", "mail", {}, actor=ACTOR, **options)).job
+
+
+async def test_a_job_becomes_ready_when_its_time_comes_and_not_before(
+    backend: Backend, database: str, clock: Clock
+) -> None:
+    await enqueue(backend, scheduled_for=later(60), priority=7)
+    assert await scheduler(backend).tick() == 0
+    clock.advance(59)
+    assert await scheduler(backend).tick() == 0
+    clock.advance(1.5)
+    assert await scheduler(backend).tick() == 1
+    assert types(database) == ["enqueued", "queued"]
+    assert rows(database, "select priority, version from hivelog.ready") == [(7, 2)]
+    assert await scheduler(backend).tick() == 0
+
+
+async def test_two_schedulers_move_each_job_once(backend: Backend, database: str, clock: Clock) -> None:
+    items = [Item("default", "mail", n, {"scheduled_for": later(60)}) for n in range(1500)]
+    await backend.enqueuer.enqueue_many(items, actor=ACTOR)
+    clock.advance(61)
+    async with Backend.open(database) as other:
+        moved = await asyncio.gather(scheduler(backend).tick(), scheduler(other).tick())
+    assert sum(moved) == 1500
+    assert types(database).count("queued") == 1500
+    assert rows(database, "select count(*) from hivelog.ready") == [(1500,)]
+
+
+async def test_waiting_jobs_expire_in_both_tables(
+    backend: Backend, database: str, clock: Clock
+) -> None:
+    ready = await enqueue(backend, expires_at=later(60))
+    await enqueue(backend, scheduled_for=later(30), expires_at=later(60))
+    await enqueue(backend)
+    assert await scheduler(backend).tick() == 0
+    clock.advance(61)
+    assert await scheduler(backend).tick() == 2
+    found = rows(
+        database,
+        "select type::text, data ->> 'cause' from hivelog.events where type in ('expired', 'queued')",
+    )
+    assert found == [("expired", "expires_at")] * 2
+    assert rows(database, "select count(*) from hivelog.ready") == [(1,)]
+    depths = "select pending, ready from hivelog.queue_marks order by position desc limit 1"
+    assert rows(database, depths) == [(0, 1)]
+    assert (await state(backend, ready)).status == "expired"
+
+
+async def test_a_backlog_of_due_jobs_is_quick(
+    backend: Backend, database: str, clock: Clock
+) -> None:
+    for _ in range(2):
+        items = [Item("default", "mail", n, {"scheduled_for": later(60)}) for n in range(10_000)]
+        await backend.enqueuer.enqueue_many(items, actor=ACTOR)
+    clock.advance(61)
+    began = time.monotonic()
+    assert await scheduler(backend).tick() == 20_000
+    # 100,000 within half a minute, also on a machine that does other things too.
+    assert time.monotonic() - began < 6
+
+
+async def test_the_running_scheduler_wakes_for_what_this_process_adds(
+    backend: Backend, database: str
+) -> None:
+    running = scheduler(backend)
+    backend.appender.listeners.append(running.appended)
+    task = asyncio.create_task(running.run())
+    try:
+        await asyncio.sleep(0.1)  # it has looked, found nothing and waits
+        began = time.monotonic()
+        await enqueue(backend, scheduled_for=later(0.2))
+        while types(database)[-1] != "queued":
+            assert time.monotonic() - began < 5
+            await asyncio.sleep(0.02)
+        assert rows(
+            database,
+            "select q.recorded_at - (e.data ->> 'scheduled_for')::timestamptz < interval '0.9 s'"
+            " from hivelog.events q, hivelog.events e where q.type = 'queued' and e.type = 'enqueued'",
+        ) == [(True,)]
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
