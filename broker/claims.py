@@ -96,8 +96,13 @@ class Claims:
 
 
 def _items(answer: list[Any]) -> list[Item]:
+    """The blocks of scripts/claim.lua, one tuple an id."""
     items: list[Item] = []
     for n in range(2, len(answer), 4):
-        queue, type_, priority, ids = answer[n], answer[n + 1], -int(answer[n + 2]), answer[n + 3]
-        items += [(queue, type_, priority, ids[at : at + 16]) for at in range(0, len(ids), 16)]
+        queue, pairs, which, ids = answer[n : n + 4]
+        places = [(queue, type_, -int(score)) for type_, score in zip(pairs[::2], pairs[1::2], strict=True)]
+        items += [
+            (*places[place], ids[at : at + 16])
+            for place, at in zip(which or bytes(len(ids) // 16), range(0, len(ids), 16), strict=True)
+        ]
     return items

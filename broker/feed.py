@@ -49,6 +49,7 @@ class Feeder:
     def __init__(self, redis: Redis, pool: Pool) -> None:
         self.available = False
         self.lag = Lag()
+        self._suspended = False
         self._redis = redis
         self._pool = pool
         self._restorer = Restorer(redis, pool)
@@ -143,9 +144,9 @@ class Feeder:
             if self._restore:
                 self._restore, anew, self._anew = False, self._anew, False
                 self.lag.saw_checkpoint(await self._restorer.restore(anew=anew))
-                if not self.available:
+                if not self.available or self._suspended:
                     _log.info("redis_available", checkpoint=self.lag.checkpoint)
-                self.available = True
+                self.available, self._suspended = True, False
             else:
                 await self._send(self._take())
         self._idle.set()
@@ -197,8 +198,9 @@ class Feeder:
 
     def _suspend(self, error: Exception | None) -> None:
         """Redis or PostgreSQL is away: drop what waits, try again later."""
-        if self.available:
-            _log.warning("redis_feed_suspended", error=str(error))
+        if not self._suspended:
+            self._suspended = True
+            _log.warning("redis_feed_suspended", error=repr(error))
         self.available = self.available and self._redis.connected
         self._restore = True
         self._drop()
@@ -214,7 +216,7 @@ class Feeder:
         try:
             await self._redis.command(b"DEL", keys.AT, keys.EARLY, keys.BUILDING)
         except (RedisUnavailable, ScriptFailed) as again:
-            _log.warning("redis_feed_suspended", error=str(again))
+            _log.warning("redis_feed_suspended", error=repr(again))
 
     async def _look_after(self) -> None:
         """Once a second, a little apart from other processes."""

@@ -1,9 +1,10 @@
 -- Pops ready ids for one worker, highest priority first, then oldest.
 --
 -- ARGV[1]: {claim, hold (ms until the sweep may take it back), limit, queues: [[queue, [type...], limit]...]}
--- Answers {epoch, position, queue, type, score, ids, queue, type, score, ids, ...} in the order to run
--- within each queue; {-1, -1} where there is no checkpoint. Nothing from a paused queue, at most
--- max - running - popped from a limited one. The room is shared evenly between the queues that have work.
+-- Answers {epoch, position, and four elements a block: queue, {type, score, type, score, ...}, a byte an id
+-- (which of these pairs, from 0; none: all the first), ids}, in the order to run within each queue; {-1, -1}
+-- where there is no checkpoint. Nothing from a paused queue, at most max - running - popped from a limited one. The room is
+-- shared evenly between the queues that have work.
 local ask = cmsgpack.unpack(ARGV[1])
 local at = redis.call('HMGET', AT, 'epoch', 'position', 'build')
 if not at[2] or not at[3] then return {-1, -1} end
@@ -42,37 +43,90 @@ local function shares(found)
     end
 end
 
-local function emit(queue, type, score, ids)
-    if #ids == 0 then return end
-    local n, joined = #answer, table.concat(ids)
-    answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = queue, type, score, joined
-    items[#items + 1] = {queue, type, score, joined}
+-- Ids in order, and for each the place (type and score) it was at: one byte into a short list of places.
+local function new_block(queue)
+    return {queue = queue, known = {}, places = {}, ids_of = {}, chars = {}, ids = {}}
 end
 
--- Runs of one type and score become one group. `pairs` is {id, score, id, score...}.
-local function emit_runs(queue, types, popped)
-    local run, run_type, run_score = {}, nil, nil
-    for i = 1, #popped, 2 do
-        local type, score = types[(i + 1) / 2] or types[1], popped[i + 1]
-        if type ~= run_type or score ~= run_score then
-            emit(queue, run_type, run_score, run)
-            run, run_type, run_score = {}, type, score
-        end
-        run[#run + 1] = popped[i]
+local function place_of(block, type, score)
+    local name = type .. ':' .. score
+    local place = block.known[name]
+    if not place then
+        place = #block.ids_of + 1
+        block.known[name], block.ids_of[place] = place, {}
+        block.places[2 * place - 1], block.places[2 * place] = type, score
     end
-    emit(queue, run_type, run_score, run)
+    return place
 end
 
--- By number, not by `<`: that would follow the server's locale.
-local function rank(head)
+local function put(block, place, id)
+    local n = #block.ids + 1
+    block.ids[n], block.chars[n] = id, string.char(place - 1)
+    local same = block.ids_of[place]
+    same[#same + 1] = id
+end
+
+local function close(block)
+    if #block.ids == 0 then return end
+    local n = #answer
+    answer[n + 1], answer[n + 2] = block.queue, block.places
+    answer[n + 3], answer[n + 4] = table.concat(block.chars), table.concat(block.ids)
+    for place, ids in ipairs(block.ids_of) do
+        items[#items + 1] = {
+            block.queue, block.places[2 * place - 1], tonumber(block.places[2 * place]), table.concat(ids)
+        }
+    end
+end
+
+-- A byte names 256 places; more are rare and take another block.
+local function room_in(block)
+    if #block.ids_of < 256 then return block end
+    close(block)
+    return new_block(block.queue)
+end
+
+-- Where first and last have one score, so have all between: no id needs a look of its own.
+local function pop_alike(block, head, count)
+    local first = redis.call('ZRANGE', head[2], 0, 0, 'WITHSCORES')[2]
+    if count > 1 and redis.call('ZRANGE', head[2], count - 1, count - 1, 'WITHSCORES')[2] ~= first then
+        return false
+    end
+    local place = place_of(block, head[1], first)
+    block.ids = redis.call('ZRANGE', head[2], 0, count - 1)
+    block.ids_of[place], block.chars = block.ids, {}
+    redis.call('ZREMRANGEBYRANK', head[2], 0, count - 1)
+    return true
+end
+
+local function pop_one(block, head, count)
+    if pop_alike(block, head, count) then return block end
+    local popped = redis.call('ZPOPMIN', head[2], count)
+    local place, score
+    for i = 1, #popped, 2 do
+        if popped[i + 1] ~= score then
+            score, block = popped[i + 1], room_in(block)
+            place = place_of(block, head[1], score)
+        end
+        put(block, place, popped[i])
+    end
+    return block
+end
+
+-- The head's next id, as numbers: `<` on strings would follow the server's locale. Lists are fetched in
+-- portions, so that many types cost no more than few.
+local function advance(head)
+    head.next = head.next + 2
     local id = head.list[head.next]
-    if not id then return nil end
-    local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = string.byte(id, 1, 16)
-    head.score = tonumber(head.list[head.next + 1])
-    head.high = ((((a * 256 + b) * 256 + c) * 256 + d) * 256 + e) * 256 + f
-    head.middle = ((((g * 256 + h) * 256 + i) * 256 + j) * 256 + k) * 256 + l
-    head.low = ((m * 256 + n) * 256 + o) * 256 + p
-    return head
+    if not id then
+        if head.fetched >= head.count then return false end
+        local last = math.min(head.fetched + head.portion, head.count)
+        head.list = redis.call('ZRANGE', head.key, head.fetched, last - 1, 'WITHSCORES')
+        head.fetched, head.next, id = last, 1, head.list[1]
+    end
+    local raw = head.list[head.next + 1]
+    if raw ~= head.raw then head.raw, head.score, head.block = raw, tonumber(raw), nil end
+    head.id, head.high, head.middle, head.low = id, struct.unpack('>I6I6I4', id)
+    return true
 end
 
 local function before(a, b)
@@ -82,38 +136,48 @@ local function before(a, b)
     return a.low < b.low
 end
 
-local function merge(each)
-    local heads, types, popped = {}, {}, {}
-    for _, source in ipairs(each.heads) do
-        local list = redis.call('ZRANGE', source[2], 0, each.take - 1, 'WITHSCORES')
-        heads[#heads + 1] = rank({type = source[1], key = source[2], list = list, next = 1})
+local function take_from(block, head)
+    if head.block ~= block then
+        block = room_in(block)
+        head.block, head.place = block, place_of(block, head.type, head.raw)
     end
-    for n = 1, each.take do
+    put(block, head.place, head.id)
+    head.taken = head.taken + 1
+    return block
+end
+
+local function pop_merged(block, sources, count)
+    local heads, all = {}, {}
+    for i, source in ipairs(sources) do
+        local head = {
+            type = source[1], key = source[2], count = source[3], portion = math.ceil(count / #sources) + 8,
+            list = {}, next = -1, fetched = 0, taken = 0,
+        }
+        advance(head)
+        heads[i], all[i] = head, head
+    end
+    for _ = 1, count do
         local best = 1
         for i = 2, #heads do
             if before(heads[i], heads[best]) then best = i end
         end
-        local head = heads[best]
-        types[n], popped[2 * n - 1], popped[2 * n] = head.type, head.list[head.next], head.list[head.next + 1]
-        head.next = head.next + 2
-        if not rank(head) then
-            redis.call('ZREMRANGEBYRANK', head.key, 0, (head.next - 3) / 2)
-            table.remove(heads, best)
-        end
+        block = take_from(block, heads[best])
+        if not advance(heads[best]) then table.remove(heads, best) end
     end
-    for _, head in ipairs(heads) do
-        if head.next > 1 then redis.call('ZREMRANGEBYRANK', head.key, 0, (head.next - 3) / 2) end
+    for _, head in ipairs(all) do
+        if head.taken > 0 then redis.call('ZREMRANGEBYRANK', head.key, 0, head.taken - 1) end
     end
-    emit_runs(each.queue, types, popped)
+    return block
 end
 
 local function pop(each)
+    local block = new_block(each.queue)
     if #each.heads == 1 then
-        local head = each.heads[1]
-        emit_runs(each.queue, {head[1]}, redis.call('ZPOPMIN', head[2], each.take))
+        block = pop_one(block, each.heads[1], each.take)
     else
-        merge(each)
+        block = pop_merged(block, each.heads, each.take)
     end
+    close(block)
     counts[#counts + 1] = {each.queue, each.take}
     redis.call('HINCRBY', each.state, 'popped', each.take)
 end

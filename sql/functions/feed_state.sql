@@ -36,6 +36,6 @@ create or replace function hivelog.feed_state(
         (select array_agg(x.queue), array_agg(x.type), array_agg(x.priority), array_agg(x.jobs)
             from adds x) a,
         (select array_agg(x.queue), array_agg(x.jobs) from dels x) d,
-        (select array_agg(x.queue), array_agg(x.running), array_agg(x.paused), array_agg(x.max_workers)
+        lateral (select array_agg(x.queue), array_agg(x.running), array_agg(x.paused), array_agg(x.max_workers)
             from hivelog.feed_queues() x where l.near) q
 $$;
