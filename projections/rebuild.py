@@ -85,12 +85,12 @@ async def _take_over(connection: Connection, projection: Projection, at: Checkpo
 async def _swap(connection: Connection, projection: Projection, at: Checkpoint, batch: int) -> Rebuilt | None:
     start, done = at.position, None
     async with connection.transaction() as transaction:
+        # To compare millions of rows takes longer than any other statement of ours may.
+        await connection.execute("set local statement_timeout = 0")
         live = await _hold(connection, at.name)
-        # Nobody moves the live checkpoint now: fold what was appended up to it meanwhile.
-        while at.position < live.position:
-            limit = min(batch, live.position - at.position)
-            if await checkpoint.advance(connection, projection, at, limit) is not Step.MOVED:
-                break
+        # Nobody else moves the live checkpoint now: bring both to the same place.
+        await _fold_to(connection, projection, at, live.position, batch)
+        await _lift(connection, projection, live, at.position, batch)
         differences = await _compare(connection, projection, at, live)
         if await _swapped(connection, at):
             done = Rebuilt(at.name, at.generation, at.position, differences)
@@ -98,6 +98,28 @@ async def _swap(connection: Connection, projection: Projection, at: Checkpoint, 
             at.position = start
             raise psycopg.Rollback(transaction)
     return done
+
+
+async def _fold_to(
+    connection: Connection, projection: Projection, at: Checkpoint, position: int, batch: int
+) -> None:
+    while at.position < position:
+        limit = min(batch, position - at.position)
+        if await checkpoint.advance(connection, projection, at, limit) is not Step.MOVED:
+            return
+
+
+async def _lift(
+    connection: Connection, projection: Projection, live: Checkpoint, position: int, batch: int
+) -> None:
+    """The same for the live generation. One that cannot go on is why people rebuild: it may stay behind."""
+    if live.error is not None:
+        return
+    try:
+        async with connection.transaction():
+            await _fold_to(connection, projection, live, position, batch)
+    except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+        await checkpoint.note(connection, live, str(error).splitlines()[0])
 
 
 async def _swapped(connection: Connection, at: Checkpoint) -> bool:

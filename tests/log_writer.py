@@ -91,13 +91,17 @@ class LogWriter:
             self.sessions[name] = actor
         return self.sessions[name]
 
+    def stop_session(self, name: str, reason: str | None = None) -> None:
+        number = self.sessions[name]
+        stream = str(self.one("select session from hivelog.sessions where id = %s", number))
+        data = None if reason is None else msgspec.Raw(msgspec.json.encode({"reason": reason}))
+        self.record(Record(stream, "worker_stopped", number, data=data))
+
     def record(self, record: Record) -> Answer:
         return self.append(Part(records=[record]))
 
     def append(self, part: Part) -> Answer:
-        row = self.conn.execute(
-            _APPEND, [uuid.uuid4(), 1, *columns([part])], binary=True
-        ).fetchone()
+        row = self.conn.execute(_APPEND, [uuid.uuid4(), 1, *columns([part])], binary=True).fetchone()
         assert row is not None
         refused = list(zip(row[3] or (), row[4] or (), row[5] or (), strict=True))
         started = list(zip(row[9] or (), row[8] or (), row[12] or (), row[11] or (), strict=True))

@@ -1,0 +1,265 @@
+"""Whatever happened, in whatever batches it was folded, and wherever the folding was cut off: the projections
+say what a plain loop over the log says, and a rebuild says the same."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import psycopg
+import pytest
+from hivelog.events.log import milliseconds
+from hivelog.projections import checkpoint
+from hivelog.projections.checkpoint import Step
+from hivelog.projections.definitions import PROJECTIONS
+from hivelog.projections.diff import diff
+from hivelog.projections.rebuild import rebuild
+from hivelog.projections.runner import Runner
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .conftest import Servers, new_database
+from .histories import History
+from .log_writer import LogWriter, Part, end
+from .model import HOUR, MINUTE, Model, model
+from .simulated_clock import Clock
+
+_number = st.integers(0, 99)
+_steps = st.lists(st.tuples(_number, _number, _number, _number), min_size=1, max_size=60)
+_COUNTS = (
+    "enqueued", "started", "completed", "failed", "expired", "cancelled", "lost", "retried", "requeued",
+    "released",
+)  # fmt: skip
+
+
+@given(steps=_steps, batch=st.integers(1, 40), seed=st.integers(0, 2**31))
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_any_history_in_any_batches_with_crashes(
+    servers: Servers, template: str, steps: list[tuple[int, int, int, int]], batch: int, seed: int
+) -> None:
+    with new_database(servers, template) as url:
+        history = played(url, steps)
+        try:
+            asyncio.run(_folded_with_crashes(url, batch, random.Random(seed)))
+            check(history.log, model(history.events()))
+            asyncio.run(_no_difference(url, batch))
+        finally:
+            history.log.close()
+
+
+def played(url: str, steps: list[tuple[int, int, int, int]]) -> History:
+    clock = Clock(url)
+    clock.install()
+    history = History(LogWriter(url), clock)
+    history.play(steps)
+    return history
+
+
+async def _folded_with_crashes(url: str, batch: int, chance: random.Random) -> None:
+    """Batches of changing sizes; now and then one is written and then lost, as when the process dies."""
+    connection = await checkpoint.connect(url)
+    try:
+        live = {c.name: c for c in await checkpoint.checkpoints(connection)}
+        for projection in PROJECTIONS:
+            at = live[projection.name]
+            while True:
+                limit = chance.randint(1, batch)
+                if chance.random() < 0.2:
+                    before = at.position
+                    async with connection.transaction() as transaction:
+                        await checkpoint.advance(connection, projection, at, limit)
+                        raise psycopg.Rollback(transaction)
+                    at.position = before
+                elif await checkpoint.advance(connection, projection, at, limit) is Step.AT_HEAD:
+                    break
+    finally:
+        await connection.close()
+
+
+async def _no_difference(url: str, batch: int) -> None:
+    for projection in PROJECTIONS:
+        done = await rebuild(url, projection.name, batch=batch * 3)
+        assert done.differences == dict.fromkeys(projection.tables, 0)
+    connection = await checkpoint.connect(url)
+    try:
+        compared = await diff(connection)
+        assert compared.differences == []
+        row = await (await connection.execute("select count(*) from hivelog.jobs")).fetchone()
+        assert row == (compared.jobs,)
+    finally:
+        await connection.close()
+
+
+def check(log: LogWriter, expected: Model) -> None:
+    """Every table against the model. Jobs are compared field by field by `diff`."""
+    check_minutes(log, expected, "queue_minutes", "minute", MINUTE)
+    check_minutes(log, expected, "queue_hours", "hour", HOUR)
+    check_failures(log, expected)
+    check_workers(log, expected)
+
+
+def check_minutes(log: LogWriter, expected: Model, table: str, column: str, unit: int) -> None:
+    rows = log.conn.execute(
+        f"select queue, {column}, {', '.join(_COUNTS)}, waited, wait_ms, run_ms, waits, runs"
+        f" from hivelog.{table}"
+    ).fetchall()
+    found = {}
+    for queue, at, *rest in rows:
+        since = milliseconds(at)
+        for name, value in zip(_COUNTS, rest, strict=False):
+            found[queue, since // unit, name] = value
+        waits = [w for w in expected.waits if w.queue == queue and since <= w.at < since + unit]
+        runs = [r for r in expected.runs if r.queue == queue and since <= r.at < since + unit]
+        assert rest[-5:] == [
+            len(waits), sum(w.took for w in waits), sum(r.took for r in runs),
+            expected.histogram(waits, queue, since, since + unit),
+            expected.histogram(runs, queue, since, since + unit),
+        ]  # fmt: skip
+    wanted: dict[tuple[int, int, str], int] = {}
+    for (queue, minute, name), count in expected.counts.items():
+        key = (queue, minute * MINUTE // unit, name)
+        wanted[key] = wanted.get(key, 0) + count
+    assert {key: value for key, value in found.items() if value} == wanted
+
+
+def check_failures(log: LogWriter, expected: Model) -> None:
+    rows = log.conn.execute(
+        "select f.fingerprint, t.name, f.hour, f.count, f.first_seen, f.last_seen, f.queues, f.sample_job,"
+        " f.sample_position from hivelog.failures f join hivelog.job_types t on t.id = f.type"
+    ).fetchall()
+    found = {
+        (name, kind, milliseconds(hour) // HOUR): (
+            count, milliseconds(first), milliseconds(last), queues, sample.bytes, position,
+        )
+        for name, kind, hour, count, first, last, queues, sample, position in rows
+    }  # fmt: skip
+    assert found == {
+        key: (
+            len(events), events[0].recorded_at, events[-1].recorded_at,
+            sorted({event.queue for event in events}), events[-1].stream, events[-1].position,
+        )
+        for key, events in expected.failures.items()
+    }  # fmt: skip
+
+
+def check_workers(log: LogWriter, expected: Model) -> None:
+    rows = log.conn.execute(
+        "select id, session, completed, failed, ended_at, ended_by from hivelog.workers"
+    ).fetchall()
+    found = {
+        number: {
+            "stream": session.bytes, "completed": completed, "failed": failed, "ended_by": ended_by,
+            "ended_at": None if ended_at is None else milliseconds(ended_at),
+        }
+        for number, session, completed, failed, ended_at, ended_by in rows
+    }  # fmt: skip
+    assert found == expected.sessions
+
+
+def some_work(log: LogWriter, jobs: int = 20) -> int:
+    """Enqueue, run, complete half; answers the head."""
+    session = log.session("one", ["q"])
+    items = [log.enqueue("q") for _ in range(jobs)]
+    log.append(Part(enqueues=items))
+    started = log.append(Part(starts=[log.start(session, "q", item.job) for item in items])).started
+    ends = [end(job, token, "completed", b"{}") for job, token, _, _ in started[: jobs // 2]]
+    return log.append(Part(ends=ends)).head
+
+
+async def test_two_runners_do_the_work_once(database: str) -> None:
+    log = LogWriter(database)
+    head = some_work(log)
+    runners = [Runner(database, batch=7) for _ in range(2)]
+    for runner in runners:
+        await runner.start()
+    try:
+        for runner in runners:
+            assert await runner.wait_for(head, timeout=10)
+        head = some_work(log)
+        assert await runners[1].wait_for(head, timeout=10)
+        assert not await runners[0].wait_for(head + 1, timeout=0.1)
+    finally:
+        for runner in runners:
+            await runner.stop()
+    assert log.one("select sum(completed) from hivelog.queue_minutes") == 20
+    assert log.one("select completed from hivelog.workers") == 20
+    log.close()
+
+
+async def test_a_poisoned_projection_stops_alone(database: str) -> None:
+    log = LogWriter(database)
+    head = some_work(log)
+    log.conn.execute("alter table hivelog.workers add constraint poison check (completed = 0)")
+    runner = Runner(database)
+    await runner.catch_up()
+    lags = {lag.name: lag for lag in await runner.status()}
+    assert lags["jobs"].behind == lags["failures"].behind == 0
+    assert lags["workers"].position < head
+    assert "poison" in (lags["workers"].error or "")
+    assert not await runner.wait_for(head, timeout=0.1)
+
+    log.conn.execute("alter table hivelog.workers drop constraint poison")
+    await runner.start()
+    assert await runner.wait_for(head, timeout=10)
+    assert [lag.error for lag in await runner.status()] == [None, None, None]
+    await runner.stop()
+    log.close()
+
+
+async def test_a_rebuild_mends_and_readers_never_see_half(database: str) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    runner = Runner(database)
+    await runner.start()
+    await runner.wait_for(log.one("select max(position) from hivelog.batches"), timeout=10)
+    log.conn.execute("update hivelog.jobs set retry = 9")
+    seen: list[int] = []
+
+    def look(position: int, head: int) -> None:
+        seen.append(log.one("select count(*) from hivelog_reports.jobs"))
+        if len(seen) == 1:
+            some_work(log)  # the log goes on meanwhile
+
+    done = await rebuild(database, "jobs", progress=look, batch=5)
+    assert done.differences is not None
+    assert done.differences["jobs"] >= 40
+    assert set(seen) <= {20, 40}
+    head = some_work(log)
+    assert await runner.wait_for(head, timeout=10)
+    await runner.stop()
+    assert log.one("select count(*) from hivelog_reports.jobs where retries = 0") == 60
+    assert log.one("select max(generation) from hivelog.projections where name = 'jobs'") == done.generation
+    log.close()
+
+
+async def test_a_rebuild_that_fails_leaves_nothing_behind(database: str) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    before = log.one("select count(*) from pg_class")
+
+    def give_up(position: int, head: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        await rebuild(database, "jobs", progress=give_up)
+    assert log.one("select count(*) from pg_class") == before
+    assert log.one("select count(*) from hivelog.projections") == 3
+    log.close()
+
+
+async def test_a_difference_is_found(database: str) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    runner = Runner(database)
+    await runner.catch_up()
+    await runner.stop()
+    first = log.one("select id from hivelog.jobs order by id limit 1")
+    log.conn.execute("update hivelog.jobs set attempt = 5 where id = %s", (first,))
+    log.conn.execute("delete from hivelog.leases where token = (select max(token) from hivelog.leases)")
+    connection = await checkpoint.connect(database)
+    compared = await diff(connection)
+    await connection.close()
+    assert [(d.where, d.what) for d in compared.differences] == [
+        ("marks", "processing"), ("jobs", "attempt"), ("live", "table"),
+    ]  # fmt: skip
+    log.close()
