@@ -1,0 +1,120 @@
+"""The log itself, page by page, and failures by what they have in common."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+from .. import sql
+from ..events import ids, types
+from ..events.log import milliseconds
+from ..events.pool import Connection
+from ..events.read import Event, head, read_stream
+from .answers import Answer, json
+from .endpoint import Endpoint
+from .errors import invalid, unknown_queue
+from .event_rows import EventRow, event_row
+from .requests import Call
+
+_MOST: Final = 1000
+_SPAN: Final = 20_000  # positions that a filtered call looks at; `next` goes on from there
+
+
+class Events(Struct):
+    """`next` is the `after` of the next page, None at the end of the log."""
+
+    events: list[EventRow]
+    next: int | None
+
+
+async def events(call: Call) -> Answer:
+    call.allow("after", "limit", "type", "queue", "job", "actor")
+    after = call.number("after", 0, 0, 10**18)
+    limit = call.number("limit", 100, 1, _MOST)
+    async with call.services.pool.connection() as connection:
+        if (job := call.text("job")) is not None:
+            found, following = await _of_job(call, connection, job, after, limit)
+        else:
+            found, following = await _page(call, connection, after, limit)
+    rows = [await event_row(call.services.names, event, EventRow) for event in found]
+    return json(Events(rows, following))
+
+
+async def _page(
+    call: Call, connection: Connection, after: int, limit: int
+) -> tuple[list[Event], int | None]:
+    end = (await head(connection)).position
+    parameters = {
+        "after": after, "limit": limit, "span": _SPAN, "types": _types(call),
+        "queues": await _queues(call), "actor": await _actor(call, connection),
+    }  # fmt: skip
+    cursor = await connection.execute(sql.load("events_page"), parameters, binary=True)
+    found = [Event(r[0], milliseconds(r[1]), r[2].bytes, *r[3:]) for r in await cursor.fetchall()]
+    reached = found[-1].position if len(found) == limit else min(after + _SPAN, end)
+    return found, reached if reached < end else None
+
+
+async def _of_job(
+    call: Call, connection: Connection, job: str, after: int, limit: int
+) -> tuple[list[Event], int | None]:
+    try:
+        stream = ids.from_text(job)
+    except ValueError as error:
+        raise invalid("job", str(error), status=400) from None
+    wanted, queues = _types(call), await _queues(call)
+    actor = await _actor(call, connection)
+    found = [
+        event
+        for event in await read_stream(connection, stream)
+        if event.position > after
+        and (wanted is None or event.type in wanted)
+        and (queues is None or event.queue in queues)
+        and (actor is None or event.actor == actor)
+    ]
+    return found[:limit], found[limit - 1].position if len(found) > limit else None
+
+
+def _types(call: Call) -> list[str] | None:
+    text = call.text("type", 1000)
+    if text is None:
+        return None
+    wanted = [part.strip() for part in text.split(",")]
+    for name in wanted:
+        if name not in types.REGISTRY:
+            raise invalid("type", "must name event types, separated by commas", status=400)
+    return wanted
+
+
+async def _queues(call: Call) -> list[int] | None:
+    """Numbers of the queues asked for, within those that the caller may see."""
+    name, names = call.text("queue"), call.services.names
+    if name is not None:
+        queue = await names.queue(name)
+        if queue is None or not call.caller.sees(name):
+            raise unknown_queue(name)
+        return [queue.id]
+    if call.caller.queues is None:
+        return None
+    return [queue.id for queue in await names.queues() if call.caller.sees(queue.name)]
+
+
+async def _actor(call: Call, connection: Connection) -> int | None:
+    name = call.text("actor", 300)
+    if name is None:
+        return None
+    row = await (await connection.execute(sql.load("actor_find"), {"name": name})).fetchone()
+    return -1 if row is None else int(row[0])
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET", path="/events", run=events, scope="read", tag="events", answer=Events,
+        summary="The log after a position, oldest first.",
+        query={
+            "after": "A position; 0 for the beginning.", "limit": "1 to 1000.",
+            "type": "Event types, separated by commas.", "queue": "A queue's name.", "job": "A job's id.",
+            "actor": "Who did it, such as user:ann.",
+        },
+    ),
+)  # fmt: skip

@@ -1,0 +1,191 @@
+"""The message as the API gives it, made from a job's folded state and its opened bodies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from ..events import ids, times, vault
+from ..events.job import JobState
+from ..events.read import Event
+from ..events.types import JobSpec
+from ..events.vault import JobKey
+
+# What a person reads where no error text was written.
+_CAUSES: Final = {
+    "lost": "the worker died",
+    "timeout": "timed out",
+    "expires_at": "not started before expires_at",
+    "grace": "did not stop in time after it was cancelled",
+}
+_NULL: Final = msgspec.Raw(b"null")
+
+
+class Metadata(Struct, gc=False):
+    created_at: str | None
+    scheduled_for: str | None
+    priority: int
+    max_retries: int
+    current_retry: int
+    retry_delay: int
+    retry_backoff: str
+    timeout: int | None
+    expires_at: str | None
+    source: str | None
+    correlation_id: str | None
+    tags: Sequence[str]
+    parent_id: str | None
+
+
+class Message(Struct, gc=False, kw_only=True):
+    """A job. Times RFC 3339; `progress` in percent; `position` and `version` of its last event."""
+
+    id: str
+    queue: str
+    type: str
+    payload: Any
+    metadata: Metadata
+    status: str
+    worker_id: str | None = None
+    started_at: str | None = None
+    completed_at: str | None = None
+    failed_at: str | None = None
+    ended_at: str | None = None
+    progress: float | None = None
+    progress_message: str | None = None
+    error: str | None = None
+    result: Any = _NULL
+    cancelling: bool = False
+    attempt: int = 0
+    version: int | None = None
+    position: int | None = None
+
+
+class Waiting(Message, kw_only=True):
+    """A job that waits, alone: with its place in the queue."""
+
+    queue_position: int | None = None
+    queue_position_at_least: int | None = None
+    estimated_completion: str | None = None
+
+
+class Body(Struct, gc=False, frozen=True):
+    """A row of the vault, still sealed."""
+
+    slot: int
+    token: int
+    sealed: bytes
+
+
+class Bodies:
+    """What a job carries beside the log. Nothing is there after its erasure."""
+
+    def __init__(self, key: JobKey | None, rows: Sequence[Body]) -> None:
+        self._key = key
+        self._rows = {(row.slot, row.token): row.sealed for row in rows}
+
+    def open(self, slot: int, token: int = 0) -> bytes | None:
+        sealed = self._rows.get((slot, token))
+        return None if sealed is None or self._key is None else self._key.open(slot, sealed)
+
+    def text(self, slot: int, token: int) -> str | None:
+        body = self.open(slot, token)
+        return None if body is None else body.decode("utf-8", "replace")
+
+    def last(self, slot: int, before: int | None = None) -> str | None:
+        """The newest text of the slot; `before`: of those that were there at this position."""
+        tokens = [
+            token for found, token in self._rows if found == slot and (before is None or token < before)
+        ]
+        return self.text(slot, max(tokens)) if tokens else None
+
+
+def metadata(
+    spec: JobSpec, created_at: int | None, *, priority: int, retry: int, correlation: str | None, due_at: int | None
+) -> Metadata:
+    return Metadata(
+        created_at=_time(created_at),
+        scheduled_for=_time(due_at) or spec.scheduled_for,
+        priority=priority,
+        max_retries=spec.max_retries,
+        current_retry=retry,
+        retry_delay=spec.retry_delay,
+        retry_backoff=spec.retry_backoff,
+        timeout=spec.timeout,
+        expires_at=spec.expires_at,
+        source=spec.source,
+        correlation_id=correlation,
+        tags=spec.tags,
+        parent_id=spec.parent_id,
+    )
+
+
+def _time(instant: int | None) -> str | None:
+    return None if instant is None else times.to_text(instant)
+
+
+def message(
+    state: JobState, events: Sequence[Event], bodies: Bodies, *, queue: str, worker: str | None
+) -> Message:
+    """The whole job. `events` are those that were folded into `state`."""
+    token, started_at, percent = _last_attempt(events)
+    ended = state.ended_at
+    made = Waiting if state.status in ("pending", "queued") else Message
+    return made(
+        id=ids.to_text(state.id),
+        queue=queue,
+        type=state.spec.type,
+        payload=raw(bodies.open(vault.PAYLOAD)),
+        metadata=metadata(
+            state.spec, state.created_at, priority=state.priority, retry=state.retry,
+            correlation=state.correlation, due_at=state.due_at,
+        ),
+        status=state.status,
+        worker_id=worker,
+        started_at=_time(started_at),
+        completed_at=_time(ended) if state.status == "completed" else None,
+        failed_at=_time(ended) if state.status == "failed" else None,
+        ended_at=_time(ended),
+        progress=100 if state.status == "completed" else percent,
+        progress_message=bodies.last(vault.PROGRESS) if state.status == "processing" else None,
+        error=error_text(state, bodies),
+        result=raw(bodies.open(vault.RESULT, token)) if state.status == "completed" else _NULL,
+        cancelling=state.cancelling,
+        attempt=state.attempt,
+        version=state.version,
+        position=state.position,
+    )  # fmt: skip
+
+
+def _last_attempt(events: Sequence[Event]) -> tuple[int, int | None, float | None]:
+    """(token, start, percent) of the last attempt."""
+    token, started_at, percent = 0, None, None
+    for event in events:
+        if event.type == "started":
+            token, started_at, percent = event.position, event.recorded_at, None
+        elif event.type == "progressed":
+            percent = (event.data or {}).get("percent")
+    return token, started_at, percent
+
+
+def raw(body: bytes | None) -> msgspec.Raw:
+    return _NULL if body is None else msgspec.Raw(body)
+
+
+def error_text(state: JobState, bodies: Bodies) -> str | None:
+    """What went wrong last: the text of the last failed attempt, else the cause in words."""
+    if state.cause is None or state.cause in ("requested", "drained"):
+        return None
+    if state.cause not in ("lost", "expires_at") and (text := bodies.last(vault.ERROR)) is not None:
+        return text
+    return _CAUSES.get(state.cause) or state.error_type or state.cause
+
+
+def worker_label(actor: str | None) -> str | None:
+    """`worker:<name>:<session>` -> `<name>`."""
+    if actor is None or not actor.startswith("worker:"):
+        return actor
+    return actor.removeprefix("worker:").rpartition(":")[0]

@@ -1,0 +1,147 @@
+"""`/metrics` for Prometheus. Depths, lags and totals are read when asked; appends are counted as they happen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from .. import sql
+from ..events import types
+from ..events.batch import Appended
+from ..projections.runner import Lag
+from .answers import Answer
+from .endpoint import Endpoint
+from .requests import Call
+from .services import Services
+from .summaries import AllStats, stats_of_all, workers_now
+
+_TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
+_SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
+_OUTCOMES: Final = ("completed", "failed", "cancelled", "expired", "lost")
+
+Totals = list[tuple[str, dict[str, int], float, int]]
+
+
+class Metrics:
+    """What this process counts, and what it reads for a scrape."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        self._events = Counter(
+            "hivelog_appended_events", "Events appended by this process.", registry=self._registry
+        )
+        self._batch = Histogram(
+            "hivelog_append_batch_events", "Events in one append.", buckets=_SIZES, registry=self._registry
+        )
+
+    def appended(self, appended: Appended) -> None:
+        """A listener of the appender."""
+        count = appended.head - appended.first + 1
+        self._events.inc(count)
+        self._batch.observe(count)
+
+    async def text(self, services: Services) -> bytes:
+        stats = await stats_of_all(services)
+        workers = (await workers_now(services)).data
+        lags = await services.projections.status()
+        totals = await _totals(services)
+        registry = CollectorRegistry()
+        families = [*_queues(stats), *_totals_of(totals), *_system(services, lags, workers["active"])]
+        registry.register(_Fixed(families))
+        return generate_latest(self._registry) + generate_latest(registry)
+
+
+class _Fixed:
+    """A collector of what was read beforehand: Prometheus's own interface is synchronous."""
+
+    def __init__(self, families: list[Metric]) -> None:
+        self._families = families
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._families
+
+    def describe(self) -> Iterator[Metric]:
+        return iter(())
+
+
+async def _totals(services: Services) -> Totals:
+    async with services.pool.connection() as connection:
+        rows = await (await connection.execute(sql.load("queue_totals"))).fetchall()
+    return [(row[0], dict(zip((*_OUTCOMES, "enqueued"), row[1:7], strict=True)), row[7], row[8]) for row in rows]
+
+
+def _queues(stats: AllStats) -> Iterator[Metric]:
+    gauges = {
+        "pending": "Jobs waiting for their time.",
+        "queued": "Jobs ready to run.",
+        "processing": "Jobs running.",
+        "oldest_waiting_seconds": "Age of the oldest ready job.",
+        "capacity": "Jobs that may run at once.",
+        "workers": "Living sessions that serve the queue.",
+        "paused": "1 while paused.",
+    }
+    for field, help_ in gauges.items():
+        family = GaugeMetricFamily(f"hivelog_queue_{field}", help_, labels=["queue"])
+        for name, of in stats.queues.items():
+            family.add_metric([name], float(getattr(of, field) or 0))
+        yield family
+    latency = GaugeMetricFamily(
+        "hivelog_queue_run_seconds", "Run time of completed attempts, 24 h.", labels=["queue", "quantile"]
+    )
+    for name, of in stats.queues.items():
+        for quantile, value in (("0.5", of.p50), ("0.95", of.p95), ("0.99", of.p99)):
+            if value is not None:
+                latency.add_metric([name, quantile], value)
+    yield latency
+
+
+def _totals_of(totals: Totals) -> Iterator[Metric]:
+    ended = CounterMetricFamily("hivelog_jobs_ended", "Jobs ended.", labels=["queue", "outcome"])
+    enqueued = CounterMetricFamily("hivelog_jobs_enqueued", "Jobs enqueued.", labels=["queue"])
+    seconds = CounterMetricFamily(
+        "hivelog_job_run_seconds", "Seconds that completed attempts ran.", labels=["queue"]
+    )
+    for name, counts, run, _ in totals:
+        enqueued.add_metric([name], counts["enqueued"])
+        seconds.add_metric([name], run)
+        for outcome in _OUTCOMES:
+            ended.add_metric([name, outcome], counts[outcome])
+    yield from (ended, enqueued, seconds)
+
+
+def _system(services: Services, lags: list[Lag], workers: int) -> Iterator[Metric]:
+    behind = GaugeMetricFamily(
+        "hivelog_projection_lag_events", "Positions a projection is behind the log.", labels=["projection"]
+    )
+    for lag in lags:
+        behind.add_metric([lag.name], lag.behind)
+    yield behind
+    feeder = services.engine.feeder
+    for name, help_, value in (
+        ("hivelog_workers_active", "Living worker sessions.", workers),
+        ("hivelog_streams_open", "Open event streams and WebSockets.", services.places.total),
+        ("hivelog_redis_available", "1 while claims are made by Redis.", int(feeder.available)),
+        ("hivelog_redis_lag_seconds", "How long Redis has been behind the log.", feeder.lag.seconds),
+        ("hivelog_log_writable", "1 while the log can be written.", int(services.appender.available)),
+        ("hivelog_log_head", "Position of the log's last event, as this process knows it.",
+         services.appender.last.head if services.appender.last else services.tail.position),
+    ):  # fmt: skip
+        yield GaugeMetricFamily(name, help_, value=value)
+    unknown = CounterMetricFamily("hivelog_unknown_events", "Events skipped as unknown.", value=types.skipped.total())
+    yield unknown
+
+
+async def metrics(call: Call) -> Answer:
+    call.allow()
+    return Answer(200, await call.services.metrics.text(call.services), _TEXT)
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET", path="/metrics", run=metrics, scope="read", tag="system",
+        summary="Figures for Prometheus.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,188 @@
+"""Queues: what there is, how they are configured, pause, resume, drain."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from msgspec import Struct
+
+from ..broker.queue_commands import QueueState
+from ..events import times
+from .answers import Answer, json
+from .endpoint import Endpoint
+from .errors import Problem
+from .requests import Call, object_of
+
+
+class QueueRow(Struct):
+    """A queue with its settings; `position` is that of its last change."""
+
+    name: str
+    paused: bool
+    config: dict[str, Any]
+    position: int
+
+
+class Queues(Struct):
+    queues: list[QueueRow]
+
+
+class Said(Struct):
+    message: str
+    position: int
+
+
+class Drain(Struct, forbid_unknown_fields=True):
+    """Ends what waits and was enqueued at or before `position`; a dry run only counts."""
+
+    position: int | None = None
+    dry_run: bool = False
+
+
+class Drained(Struct):
+    message: str
+    cancelled: int
+    position: int
+    matched: int
+
+
+class Started(Struct):
+    """More than 10,000 jobs: it goes on; `GET /actions/{action_id}` tells how far it is."""
+
+    action_id: str
+    matched: int
+    position: int
+
+
+class ActionRow(Struct):
+    action_id: str
+    action: str
+    queue: str | None
+    position: int
+    matched: int | None
+    changed: int
+    started_at: str
+    finished_at: str | None
+    actor: str
+
+
+class Reason(Struct, forbid_unknown_fields=True):
+    reason: str | None = None
+
+
+_reason: Final = msgspec.json.Decoder(Reason)
+_drain: Final = msgspec.json.Decoder(Drain)
+
+
+async def list_all(call: Call) -> Answer:
+    call.allow()
+    queues = await call.services.names.queues()
+    rows = [QueueRow(q.name, q.paused, q.config, q.position) for q in queues if call.caller.sees(q.name)]
+    return json(Queues(rows))
+
+
+async def read(call: Call) -> Answer:
+    call.allow()
+    return json(_row(await call.services.engine.queues.state(call.queue)))
+
+
+def _row(state: QueueState) -> QueueRow:
+    return QueueRow(state.name, state.paused, msgspec.to_builtins(state.config), state.position)
+
+
+async def configure(call: Call) -> Answer:
+    changes = object_of(await call.body())
+    state = await call.services.engine.queues.configure(
+        call.params["queue"], changes, actor=call.caller.actor
+    )
+    return json(_row(state))
+
+
+async def delete(call: Call) -> Answer:
+    position = await call.services.engine.queues.delete(call.queue, actor=call.caller.actor)
+    return json(Said(f"Queue {call.queue} deleted", position))
+
+
+async def pause(call: Call) -> Answer:
+    asked = await call.read(_reason)
+    position = await call.services.engine.queues.pause(
+        call.queue, actor=call.caller.actor, reason=asked.reason
+    )
+    return json(Said(f"Queue {call.queue} paused", position))
+
+
+async def resume(call: Call) -> Answer:
+    asked = await call.read(_reason)
+    position = await call.services.engine.queues.resume(
+        call.queue, actor=call.caller.actor, reason=asked.reason
+    )
+    return json(Said(f"Queue {call.queue} resumed", position))
+
+
+async def drain(call: Call) -> Answer:
+    asked = await call.read(_drain)
+    result = await call.services.drains.drain(
+        call.queue, actor=call.caller.actor, position=asked.position, dry_run=asked.dry_run
+    )
+    if result.action_id is not None:
+        return json(Started(result.action_id, result.matched, result.position), 202)
+    done = result.cancelled or 0
+    said = f"Queue {call.queue} drained"
+    if asked.dry_run:
+        said = f"{result.matched} jobs would be cancelled"
+    return json(Drained(said, done, result.position, result.matched))
+
+
+async def action(call: Call) -> Answer:
+    call.allow()
+    found = await call.services.drains.action(call.params["action"])
+    if found is None:
+        raise Problem("not_found", "there is no such action")
+    names = call.services.names
+    queue = None if found.queue is None else await names.queue_by_id(found.queue)
+    if queue is not None and not call.caller.sees(queue.name):
+        raise Problem("not_found", "there is no such action")
+    finished = None if found.finished_at is None else times.to_text(found.finished_at)
+    return json(
+        ActionRow(
+            found.action_id, found.action, queue.name if queue else None, found.position, found.matched,
+            found.changed, times.to_text(found.started_at), finished, await names.actor_name(found.actor),
+        )
+    )  # fmt: skip
+
+
+ENDPOINTS: Final = (
+    Endpoint(
+        method="GET", path="/queues", run=list_all, scope="read", answer=Queues,
+        summary="All queues with their settings.",
+    ),
+    Endpoint(
+        method="GET", path="/queue/{queue}", run=read, scope="read", answer=QueueRow,
+        summary="A queue's settings.",
+    ),
+    Endpoint(
+        method="PUT", path="/queue/{queue}", run=configure, scope="admin", answer=QueueRow,
+        body=dict[str, Any], summary="Create a queue, or change the named settings of one.",
+    ),
+    Endpoint(
+        method="DELETE", path="/queue/{queue}", run=delete, scope="admin", answer=Said,
+        summary="Delete an empty queue; its history stays.",
+    ),
+    Endpoint(
+        method="POST", path="/queue/{queue}/pause", run=pause, scope="operate", body=Reason, answer=Said,
+        summary="Nothing of the queue starts until it is resumed.",
+    ),
+    Endpoint(
+        method="POST", path="/queue/{queue}/resume", run=resume, scope="operate", body=Reason, answer=Said,
+        summary="The queue's jobs start again.",
+    ),
+    Endpoint(
+        method="POST", path="/queue/{queue}/drain", run=drain, scope="operate", body=Drain, answer=Drained,
+        summary="Cancel what waits in the queue. A dry run answers the count and the position to pass back.",
+    ),
+    Endpoint(
+        method="GET", path="/actions/{action}", run=action, scope="read", answer=ActionRow,
+        summary="How far a long drain is.",
+    ),
+)  # fmt: skip

@@ -1,0 +1,93 @@
+"""`hivelog serve`: uvicorn on uvloop and httptools, with a stop that says bye to streams first."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import Final
+
+import structlog
+import uvicorn
+
+from ..settings import Settings
+from .access import CODE_MINUTES, TOKEN_FILE, Access
+from .app import Application
+
+_log = structlog.get_logger(__name__)
+
+# Connections that are still open then are cut.
+_GRACE: Final = 10
+_BACKLOG: Final = 2048
+
+
+class Server(uvicorn.Server):
+    """uvicorn's server; its stop waits for open responses, and streams would stay open for ever."""
+
+    def __init__(self, config: uvicorn.Config, application: Application) -> None:
+        super().__init__(config)
+        self._application = application
+
+    async def shutdown(self, sockets: list[object] | None = None) -> None:
+        self._application.stop_streams()
+        await asyncio.sleep(0)
+        await super().shutdown(sockets)  # type: ignore[arg-type]
+
+
+def make_server(settings: Settings, application: Application, *, root_path: str = "") -> Server:
+    """A server for this application; `await server.serve()` runs it until a signal."""
+    config = uvicorn.Config(
+        application,  # type: ignore[arg-type]
+        host=settings.host,
+        port=settings.port,
+        root_path=root_path.rstrip("/"),
+        loop="uvloop",
+        http="httptools",
+        ws="websockets-sansio",
+        ws_max_size=64 * 1024,
+        lifespan="on",
+        proxy_headers=False,  # TRUSTED_PROXIES decides, in `auth`
+        server_header=False,
+        access_log=False,
+        log_config=None,
+        backlog=_BACKLOG,
+        timeout_keep_alive=75,
+        timeout_graceful_shutdown=_GRACE,
+    )
+    return Server(config, application)
+
+
+async def serve(settings: Settings, *, root_path: str = "") -> None:
+    """Serve until SIGTERM or SIGINT. The database is migrated; its URL and Redis's are set."""
+    application = Application(settings)
+    server = make_server(settings, application, root_path=root_path)
+    greeter = asyncio.create_task(_greet(settings, server, root_path))
+    try:
+        await server.serve()
+    finally:
+        greeter.cancel()
+    if not server.started:
+        sys.exit(3)
+
+
+async def _greet(settings: Settings, server: Server, root_path: str) -> None:
+    while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
+        await asyncio.sleep(0.05)
+    port = settings.port
+    for listening in server.servers:
+        port = listening.sockets[0].getsockname()[1]
+    host = "localhost" if settings.host in ("0.0.0.0", "127.0.0.1", "::", "") else settings.host  # noqa: S104
+    base = f"http://{host}:{port}{root_path.rstrip('/')}"
+    _log.info("serving", url=base)
+    if settings.admin_token is None:
+        await first_start(settings, server.config.app._services.access, base)  # type: ignore[union-attr]
+
+
+async def first_start(settings: Settings, access: Access, base: str) -> None:
+    """Without HIVELOG_ADMIN_TOKEN the first start ever makes a token, and prints how to get in."""
+    code = await access.first_token(settings.data)
+    if code is None:
+        return
+    sys.stderr.write(
+        f"\nFirst start. Log in once, within {CODE_MINUTES} minutes:\n\n    {base}/login?code={code}\n\n"
+        f"An admin token for scripts is in {settings.data / TOKEN_FILE}.\n\n"
+    )

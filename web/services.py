@@ -1,0 +1,83 @@
+"""Everything an endpoint may use, in one value that is handed around: no globals."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Struct, field
+
+from ..broker.drain import Drains
+from ..broker.duties import Duties
+from ..broker.engine import Engine
+from ..events.appender import Appender
+from ..events.batch import Appended
+from ..events.names import Names
+from ..events.pool import Pool
+from ..events.tail import Tail
+from ..events.vault import Vault
+from ..projections.runner import Runner
+from ..settings import Settings
+from .access import Access
+from .auth import Attempts, Authenticator
+
+if TYPE_CHECKING:
+    from .hub import Hub
+    from .metrics import Metrics
+    from .stream import Places
+    from .worker_protocol import Protocol
+
+_REMEMBERED: Final = 4096
+
+
+class RecentBatches:
+    """When the last batches of this process were recorded: an answer needs no read for its created_at."""
+
+    def __init__(self) -> None:
+        self._last: deque[tuple[int, int, int]] = deque(maxlen=_REMEMBERED)
+
+    def appended(self, appended: Appended) -> None:
+        self._last.append((appended.first, appended.head, appended.recorded_at))
+
+    def recorded_at(self, position: int) -> int | None:
+        for first, head, at in reversed(self._last):
+            if first <= position <= head:
+                return at
+        return None
+
+
+class Services(Struct, eq=False, kw_only=True):
+    """One of each a process."""
+
+    settings: Settings
+    engine: Engine
+    drains: Drains
+    duties: Duties
+    projections: Runner
+    tail: Tail
+    access: Access
+    auth: Authenticator
+    attempts: Attempts
+    recent: RecentBatches
+    hub: Hub
+    places: Places
+    metrics: Metrics
+    protocol: Protocol
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def pool(self) -> Pool:
+        return self.engine.pool
+
+    @property
+    def appender(self) -> Appender:
+        return self.engine.appender
+
+    @property
+    def names(self) -> Names:
+        return self.engine.names
+
+    @property
+    def vault(self) -> Vault:
+        return self.engine.vault

@@ -1,0 +1,82 @@
+"""Statistics of all queues and the state of all workers, for the feed, the snapshot and /workers/status."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from ..events import times
+from ..events.read import head
+from ..projections.stats import QueueStats, queue_stats
+from ..projections.workers import Worker, workers
+from .services import Services
+
+
+class AllStats(Struct):
+    """Times in ms since 1970."""
+
+    position: int
+    timestamp: int
+    queues: dict[str, QueueStats]
+
+
+class WorkerRow(Struct):
+    """A living session; `jobs` are what it runs, at most 100. Stale: silent for some heartbeats."""
+
+    session: str
+    name: str
+    host: str
+    pid: int
+    queues: list[str]
+    types: list[str]
+    slots: int
+    busy: int
+    jobs: list[dict[str, Any]]
+    started_at: str
+    last_heartbeat: str | None
+    memory_mib: int | None
+    stale: bool
+
+
+class WorkerStatus(Struct):
+    """`active` are those that are not stale."""
+
+    workers: list[WorkerRow]
+    active: int
+    total: int
+
+
+class WorkersNow(Struct):
+    position: int
+    timestamp: int
+    data: dict[str, Any]
+
+
+async def stats_of_all(services: Services) -> AllStats:
+    async with services.pool.connection() as connection:
+        found = await queue_stats(connection)
+        if found is None:
+            now = await head(connection)
+            return AllStats(now.position, now.recorded_at, {})
+    return AllStats(found.position, found.now, found.queues)
+
+
+async def workers_now(services: Services) -> WorkersNow:
+    """All living sessions, as `/workers/status` gives them."""
+    async with services.pool.connection() as connection:
+        now = await head(connection)
+        rows = [_row(worker) for worker in await workers(connection)]
+    status = WorkerStatus(rows, sum(not row.stale for row in rows), len(rows))
+    at = await services.engine.clock.now()
+    return WorkersNow(now.position, at, msgspec.to_builtins(status))
+
+
+def _row(worker: Worker) -> WorkerRow:
+    beat = worker.last_heartbeat
+    return WorkerRow(
+        worker.session, worker.name, worker.host, worker.pid, worker.queues, worker.types, worker.slots,
+        max(worker.busy, len(worker.jobs)), worker.jobs, times.to_text(worker.started_at),
+        None if beat is None else times.to_text(beat), worker.memory_mib, worker.stale,
+    )  # fmt: skip
