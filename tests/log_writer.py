@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import threading
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -10,11 +12,9 @@ from typing import Any
 
 import msgspec
 import psycopg
-from hivelog import sql
-from hivelog.events import arrays
-from hivelog.events.batch import End, Enqueue, Move, Part, Record, Start, columns
+from hivelog.events.batch import End, Enqueue, Move, Part, Record, Start
+from hivelog.events.log import Log
 
-_APPEND = sql.load("append_call")
 _numbers = iter(range(1, 10**12))
 
 
@@ -50,10 +50,19 @@ class LogWriter:
     def __post_init__(self) -> None:
         self.conn = psycopg.connect(self.url, autocommit=True)
         self.conn.execute("set timezone = 'UTC'")
-        arrays.register(self.conn)
+        # The log is asynchronous; histories are plain loops, also inside of asynchronous tests.
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self._thread.start()
+        self._log = Log(self.url)
+        asyncio.run_coroutine_threadsafe(self._log.open(), self._loop).result(30)
         self.actor = self.one("select hivelog.actor_id('test')")
 
     def close(self) -> None:
+        asyncio.run_coroutine_threadsafe(self._log.close(), self._loop).result(30)
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
         self.conn.close()
 
     def one(self, query: str, *values: object) -> Any:
@@ -101,11 +110,14 @@ class LogWriter:
         return self.append(Part(records=[record]))
 
     def append(self, part: Part) -> Answer:
-        row = self.conn.execute(_APPEND, [uuid.uuid4(), 1, *columns([part])], binary=True).fetchone()
-        assert row is not None
-        refused = list(zip(row[3] or (), row[4] or (), row[5] or (), strict=True))
-        started = list(zip(row[9] or (), row[8] or (), row[12] or (), row[11] or (), strict=True))
-        return Answer(row[0], round(row[2].timestamp() * 1000), refused, started)
+        waiting = asyncio.run_coroutine_threadsafe(self._log.append([part]), self._loop)
+        outcome = waiting.result(30).outcomes[0]
+        return Answer(
+            outcome.head,
+            outcome.recorded_at,
+            [(section, n, refused.code) for (section, n), refused in outcome.refused.items()],
+            [(uuid.UUID(bytes=s.job), s.token, s.attempt, s.session) for s in outcome.started],
+        )
 
     def now(self) -> int:
         return round(self.one("select hivelog.now()").timestamp() * 1000)

@@ -99,7 +99,8 @@ select e.position, e.now, e.projected, q.name as queue,
     p.p50 / 1000 as p50, p.p95 / 1000 as p95, p.p99 / 1000 as p99,
     coalesce(r.minute, 0)::float8 / 60 as throughput,
     coalesce(r.minute, 0)::bigint as per_minute, coalesce(r.hour, 0)::bigint as per_hour,
-    date_part('epoch', greatest(e.now - o.since, interval '0')) as oldest_waiting_seconds, q.paused,
+    date_part('epoch', case when o.since is not null then greatest(e.now - o.since, interval '0') end)
+        as oldest_waiting_seconds, q.paused,
     coalesce(s.workers, 0)::integer as workers,
     least(q.max_workers, coalesce(s.slots, 0))::integer as capacity,
     (coalesce(m.running, 0)::float8 / nullif(least(q.max_workers, coalesce(s.slots, 0)), 0)) as utilization
