@@ -1,8 +1,7 @@
-"""Binary PostgreSQL arrays, built in one go.
+"""Values in PostgreSQL's binary wire format, whole columns at a time.
 
-psycopg dumps a list element by element; the append sends forty columns of up to a thousand values
-each, so here a column becomes one `bytes` object in the wire format (header, then length and value of
-each element) that its dumper hands through unchanged.
+The append sends and takes columns of up to a thousand values; here one becomes one `bytes` object
+(header, then length and value of each element) and back.
 """
 
 from __future__ import annotations
@@ -10,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from struct import Struct, pack, unpack_from
 from typing import TypeVar
-
-from psycopg.abc import AdaptContext
-from psycopg.adapt import Buffer, Dumper, Loader
-from psycopg.pq import Format
 
 # Microseconds between the Unix epoch and PostgreSQL's (2000-01-01).
 _EPOCH_SHIFT = 946_684_800_000_000
@@ -23,65 +18,44 @@ _UUID_LENGTH = _LENGTH.pack(16)
 
 
 class _Array(bytes):
-    """A dumped array; the class names its element and array types."""
+    """An array on the wire; the class names the type of its elements."""
 
     element = 0
-    array = 0
 
 
 class UuidArray(_Array):
-    element, array = 2950, 2951
+    element = 2950
 
 
 class SmallintArray(_Array):
-    element, array = 21, 1005
+    element = 21
 
 
 class IntegerArray(_Array):
-    element, array = 23, 1007
+    element = 23
 
 
 class BigintArray(_Array):
-    element, array = 20, 1016
+    element = 20
 
 
 class TimestampArray(_Array):
-    element, array = 1184, 1185
+    element = 1184
 
 
 class TextArray(_Array):
-    element, array = 25, 1009
+    element = 25
 
 
 class JsonbArray(_Array):
-    element, array = 3802, 3807
+    element = 3802
 
 
 class ByteaArray(_Array):
-    element, array = 17, 1001
-
-
-_ALL = (
-    UuidArray, SmallintArray, IntegerArray, BigintArray, TimestampArray, TextArray, JsonbArray,
-    ByteaArray,
-)  # fmt: skip
+    element = 17
 
 
 _A = TypeVar("_A", bound=_Array)
-
-
-class _ArrayDumper(Dumper):
-    format = Format.BINARY
-
-    def dump(self, obj: Buffer) -> Buffer:
-        return obj
-
-
-def register(context: AdaptContext) -> None:
-    """Teach a connection to pass these arrays through."""
-    for kind in _ALL:
-        dumper = type(f"{kind.__name__}Dumper", (_ArrayDumper,), {"oid": kind.array})
-        context.adapters.register_dumper(kind, dumper)
 
 
 def _header(element: int, count: int, nulls: bool) -> bytes:
@@ -152,11 +126,11 @@ def byteas(items: Sequence[bytes | None]) -> ByteaArray:
     return _varying(ByteaArray, items)
 
 
-def _items(data: Buffer | None) -> list[bytes | None]:
+def _items(data: bytes | None) -> list[bytes | None]:
     """Elements of a one-dimensional array in the wire format; NULL array = none."""
     if data is None or len(data) < 20:
         return []
-    view = bytes(data)
+    view = data
     (count,) = _LENGTH.unpack_from(view, 12)
     items: list[bytes | None] = []
     at = 20
@@ -171,60 +145,68 @@ def _items(data: Buffer | None) -> list[bytes | None]:
     return items
 
 
-def _numbers(code: str, data: Buffer | None) -> list[int]:
+def _numbers(code: str, data: bytes | None) -> list[int]:
     if data is None or len(data) < 20:
         return []
-    view = bytes(data)
+    view = data
     (count,) = _LENGTH.unpack_from(view, 12)
     return list(unpack_from(">" + ("i" + code) * count, view, 20)[1::2])
 
 
-def load_uuids(data: Buffer | None) -> list[bytes]:
+def load_uuids(data: bytes | None) -> list[bytes]:
     if data is None or len(data) < 20:
         return []
-    view = bytes(data)
+    view = data
     return [view[at : at + 16] for at in range(24, len(view), 20)]
 
 
-def load_smallints(data: Buffer | None) -> list[int]:
+def load_smallints(data: bytes | None) -> list[int]:
     return _numbers("h", data)
 
 
-def load_integers(data: Buffer | None) -> list[int]:
+def load_integers(data: bytes | None) -> list[int]:
     return _numbers("i", data)
 
 
-def load_bigints(data: Buffer | None) -> list[int]:
+def load_bigints(data: bytes | None) -> list[int]:
     return _numbers("q", data)
 
 
-def load_byteas(data: Buffer | None) -> list[bytes | None]:
+def load_byteas(data: bytes | None) -> list[bytes | None]:
     return _items(data)
 
 
-def load_optional_smallints(data: Buffer | None) -> list[int | None]:
+def load_optional_smallints(data: bytes | None) -> list[int | None]:
     return [
         None if item is None else int.from_bytes(item, "big", signed=True) for item in _items(data)
     ]
 
 
-def load_texts(data: Buffer | None) -> list[str]:
+def load_texts(data: bytes | None) -> list[str]:
     return [(item or b"").decode() for item in _items(data)]
 
 
-def load_jsonbs(data: Buffer | None) -> list[bytes]:
+def load_jsonbs(data: bytes | None) -> list[bytes]:
     """JSON texts, without the wire format's version byte."""
     return [(item or b"\x01")[1:] for item in _items(data)]
 
 
-class _RawLoader(Loader):
-    format = Format.BINARY
-
-    def load(self, data: Buffer) -> Buffer:
-        return bytes(data)
+def integer(value: int) -> bytes:
+    return pack(">i", value)
 
 
-def register_raw(context: AdaptContext) -> None:
-    """Answer these array types as wire bytes, for the load functions above."""
-    for kind in _ALL:
-        context.adapters.register_loader(kind.array, _RawLoader)
+def bigint(value: int) -> bytes:
+    return pack(">q", value)
+
+
+def boolean(value: bool) -> bytes:
+    return b"\x01" if value else b"\x00"
+
+
+def load_bigint(data: bytes | None) -> int:
+    return int.from_bytes(data or b"", "big", signed=True)
+
+
+def load_timestamp(data: bytes | None) -> int:
+    """Milliseconds since 1970."""
+    return (load_bigint(data) + _EPOCH_SHIFT) // 1000

@@ -14,9 +14,11 @@ import msgspec
 from msgspec import Struct, field
 
 from . import arrays, times
+from .statement import Value
 
 # A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
 CLAIM_BYTES = 16 * 1024 * 1024
+_SMALL_BODY = 8 * 1024
 
 Section = Literal["n", "e", "m", "r", "s"]
 
@@ -216,7 +218,7 @@ def _sparse(items: Sequence[object]) -> bool:
     return any(item is not None for item in items)
 
 
-def _enqueue_columns(items: list[Enqueue]) -> list[object]:
+def _enqueue_columns(items: list[Enqueue]) -> list[Value]:
     if not items:
         return [None] * 15
     due = [x.due for x in items]
@@ -242,9 +244,9 @@ def _enqueue_columns(items: list[Enqueue]) -> list[object]:
     ]
 
 
-def _end_columns(items: list[End]) -> list[object]:
+def _end_columns(items: list[End]) -> list[Value]:
     if not items:
-        return [None] * 11
+        return [None] * 12
     actor = [x.actor for x in items]
     due = [x.due for x in items]
     retry = [x.retry for x in items]
@@ -263,10 +265,12 @@ def _end_columns(items: list[End]) -> list[object]:
         arrays.byteas([x.digest for x in items]) if bodies else None,
         arrays.smallints([x.slot for x in items]) if bodies else None,
         arrays.byteas(body) if bodies else None,
+        # Large ones are written before the lock is taken; small ones cost less beside their event.
+        arrays.boolean(bodies and any(x is not None and len(x) > _SMALL_BODY for x in body)),
     ]
 
 
-def _start_columns(items: list[Start]) -> list[object]:
+def _start_columns(items: list[Start]) -> list[Value]:
     if not items:
         return [None] * 5
     return [
@@ -317,13 +321,13 @@ def _joined(parts: list[Part], name: str) -> list[Struct]:
     return [item for part in parts for item in getattr(part, name)]
 
 
-def columns(parts: list[Part]) -> list[object]:
+def columns(parts: list[Part]) -> list[Value]:
     """The parameters of `hivelog.append` after batch id and epoch, in its order."""
     cutoffs = [part.cutoff for part in parts if part.cutoff is not None]
     return [
         *_enqueue_columns(_joined(parts, "enqueues")),  # type: ignore[arg-type]
         _keys(parts),
-        any(part.outbox for part in parts),
+        arrays.boolean(any(part.outbox for part in parts)),
         *_end_columns(_joined(parts, "ends")),  # type: ignore[arg-type]
         # The most careful of the cutoffs: a later heartbeat saves the session from all of them.
         times.to_text(min(cutoffs)) if cutoffs else None,
@@ -331,5 +335,5 @@ def columns(parts: list[Part]) -> list[object]:
         _json(_joined(parts, "records")),
         *_start_columns(_joined(parts, "starts")),  # type: ignore[arg-type]
         _json(_joined(parts, "picks")),
-        CLAIM_BYTES,
+        arrays.bigint(CLAIM_BYTES),
     ]

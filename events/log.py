@@ -20,10 +20,18 @@ from .. import sql
 from . import arrays, pool
 from .batch import Appended, Mark, Outcome, Part, Refused, Section, Started, columns
 from .errors import DatabaseUnavailable, EpochChanged
+from .statement import Statement
 
 _log = structlog.get_logger(__name__)
 
 _APPEND = sql.load("append_call")
+# Every table of the append is reached by its key, whatever its statistics say at the moment: a plan made
+# while a table was empty must not scan it when it is full.
+_PLANS = (
+    "select set_config('plan_cache_mode', 'force_generic_plan', false),"
+    " set_config(name, 'off', false) from unnest(array['enable_seqscan', 'enable_bitmapscan',"
+    " 'enable_hashjoin', 'enable_mergejoin']) name"
+)
 _RECOVERED_JOBS = sql.load("recovered_starts")
 
 
@@ -49,6 +57,7 @@ class Log:
         self._name = application_name
         self._connection: pool.Connection | None = None
         self._cursor: psycopg.AsyncCursor[TupleRow] | None = None
+        self._append: Statement
         self.epoch = 0
         self.head = 0
 
@@ -57,11 +66,12 @@ class Log:
         await self.close()
         try:
             connection = await pool.connect(self._url, self._name)
-            arrays.register(connection)
-            arrays.register_raw(connection)
             connection.prepare_threshold = 0
+            await connection.execute(_PLANS)
             self._connection = connection
             self._cursor = connection.cursor(binary=True)
+            self._append = Statement(connection.pgconn, _APPEND)
+            await connection.wait(self._append.prepare())
             await self._cursor.execute(sql.load("head"))
             row = await self._cursor.fetchone()
         except psycopg.Error as error:
@@ -80,21 +90,19 @@ class Log:
 
     async def append(self, parts: list[Part]) -> Appended:
         """Write one batch. Raises Lost (ambiguous), EpochChanged, or the server's error (not written)."""
-        if self._cursor is None or not self.connected:
+        if not self.connected:
             await self.open()
-        assert self._cursor is not None
+        assert self._connection is not None
         batch_id = os.urandom(16)
-        parameters = [UUID(bytes=batch_id), self.epoch, *columns(parts)]
         try:
-            await self._cursor.execute(_APPEND, parameters)
-            row = await self._cursor.fetchone()
+            values = [batch_id, arrays.integer(self.epoch), *columns(parts)]
+            row = await self._connection.wait(self._append.execute(values))
         except psycopg.Error as error:
             raise self._translate(error, batch_id, parts) from error
         except BaseException:
             # Cancelled in mid-flight: the connection's state is unknown, so it must go.
             await self.close()
             raise
-        assert row is not None
         appended = _answer(batch_id, self.epoch, parts, row)
         self.head = appended.head
         return appended
@@ -130,8 +138,8 @@ class Log:
         return _recovered(lost, self.epoch, found, rows)
 
 
-def _answer(batch_id: bytes, epoch: int, parts: list[Part], row: TupleRow) -> Appended:
-    head, first, at = row[0], row[1], milliseconds(row[2])
+def _answer(batch_id: bytes, epoch: int, parts: list[Part], row: list[bytes | None]) -> Appended:
+    head, first, at = arrays.load_bigint(row[0]), arrays.load_bigint(row[1]), arrays.load_timestamp(row[2])
     refused = _refusals(row[3:7])
     started = _started(row[7:20]) if row[8] is not None else []
     marks = [

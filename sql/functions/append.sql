@@ -20,7 +20,7 @@ create or replace function hivelog.append(
     n_body bytea[], keys jsonb, n_outbox boolean,
     e_job uuid[], e_token bigint[], e_event text[], e_actor integer[],
     e_due timestamptz[], e_retry smallint[], e_data jsonb[], e_size integer[], e_digest bytea[],
-    e_slot smallint[], e_body bytea[], e_cutoff timestamptz,
+    e_slot smallint[], e_body bytea[], e_large boolean, e_cutoff timestamptz,
     moves jsonb, records jsonb,
     s_session integer[], s_queue smallint[], s_type integer[], s_priority smallint[], s_job uuid[],
     picks jsonb, s_bytes bigint,
@@ -33,9 +33,6 @@ create or replace function hivelog.append(
     out m_queue smallint[], out m_pending integer[], out m_ready integer[], out m_running integer[]
 ) language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
-set plan_cache_mode = force_generic_plan
-set enable_seqscan = off set enable_bitmapscan = off
-set enable_hashjoin = off set enable_mergejoin = off
 as $$
 #variable_conflict use_column
 declare
@@ -47,6 +44,7 @@ declare
     q smallint[]; a integer[]; b integer[]; c integer[];
     named constant integer := coalesce(cardinality(s_job), 0);
     alive integer[]; biggest integer := 0; plain boolean := true; only_queue smallint;
+    rest_ready integer; rest_running integer;
 begin
     -- A transaction id at this point means that the caller's transaction has written already.
     if pg_current_xact_id_if_assigned() is not null
@@ -61,12 +59,13 @@ begin
         select * from unnest(n_job, array_fill(0::smallint, array[cardinality(n_job)]),
             n_kek, n_salt, n_wrapped, n_body);
     end if;
-    if e_body is not null then
+    if e_large then
         insert into hivelog.vault (job, slot, token, body)
+        -- Only for leases held now: a repeated settle finds its lease gone and writes nothing.
         select u.job, u.slot, u.token, u.body
         from unnest(e_job, e_slot, e_token, e_body) u (job, slot, token, body)
-        where u.body is not null
-        on conflict do nothing;
+        join hivelog.leases l on l.job = u.job and l.token = u.token
+        where u.body is not null;
     end if;
 
     perform pg_advisory_xact_lock(hivelog.append_lock());
@@ -118,7 +117,8 @@ begin
         select max(u) into biggest from unnest(n_size) u;
         h := h + k;
         if n_outbox then
-            delete from hivelog.outbox o where o.id = any (n_job);
+            delete from hivelog.outbox o using unnest(n_job) with ordinality u (job, n)
+            where o.id = u.job and (rn is null or u.n <> all (rn));
         end if;
     end if;
 
@@ -135,14 +135,17 @@ begin
             d_running := d_running || array_fill(0, array[coalesce(cardinality(q), 0)]);
         end if;
         with i as (
-            select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest)
-                u (job, token, event, actor, data, size, digest)
+            select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest, e_slot, e_body)
+                u (job, token, event, actor, data, size, digest, slot, body)
         ), gone as (
             delete from hivelog.leases l using i
             where l.job = i.job and l.token = i.token
                 and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)
             returning l.job, l.version, l.queue, l.attempt, coalesce(i.actor, l.session) as actor,
-                i.event, i.data, i.size, i.digest
+                i.event, i.data, i.size, i.digest, l.token, i.slot, i.body
+        ), kept as (
+            insert into hivelog.vault (job, slot, token, body)
+            select g.job, g.slot, g.token, g.body from gone g where g.body is not null and not e_large
         ), written as (
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
                 queue, attempt, body_digest, data)
@@ -151,8 +154,7 @@ begin
             from gone g
             returning queue
         )
-        select array_agg(d.queue), array_agg(-d.total), coalesce(sum(d.total), 0) into q, c, k
-        from (select w.queue, count(*)::integer as total from written w group by w.queue) d;
+        select array_agg(w.queue), count(*) into q, k from written w;
         if k < cardinality(e_job) then
             select array_agg(r.n), array_agg(r.code) into rn, rcode
             from hivelog.append_end_refusals(e_job, e_token, e_slot, h, h + k) r;
@@ -161,9 +163,15 @@ begin
             refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
         end if;
         if k > 0 then
-            d_queue := d_queue || q; d_running := d_running || c;
-            d_pending := d_pending || array_fill(0, array[cardinality(q)]);
-            d_ready := d_ready || array_fill(0, array[cardinality(q)]);
+            if q[1] = all (q) then
+                q := q[1:1]; c := array[-k];
+            else
+                select array_agg(d.queue), array_agg(-d.total) into q, c
+                from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
+            end if;
+            a := array_fill(0, array[cardinality(q)]);
+            d_queue := d_queue || q; d_pending := d_pending || a;
+            d_ready := d_ready || a; d_running := d_running || c;
             h := h + k;
         end if;
     end if;
@@ -205,58 +213,67 @@ begin
 
     if s_job is not null then
         -- One living session, one open queue without a limit, no payload that could break the byte
-        -- budget: nothing to examine. Anything else is narrowed first.
-        only_queue := case when s_queue[1] = all (s_queue) then s_queue[1] end;
-        if only_queue is null or s_session[1] <> any (s_session) or not exists (
-            select from hivelog.queues x, hivelog.sessions y
-            where x.id = only_queue and not x.paused and not x.deleted and x.max_workers is null
-                and y.id = s_session[1]
-                and (select m.largest from hivelog.queue_marks m where m.queue = only_queue
-                    order by m.position desc limit 1) * cardinality(s_job)::bigint <= s_bytes
-        ) then
-            plain := false;
-            select x.s_session, x.s_queue, x.s_type, x.s_priority, x.s_job, x.refused_n, x.refused_code
-            into s_session, s_queue, s_type, s_priority, s_job, rn, rcode
-            from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
-                named, d_queue, d_running, t) x;
-            if rn is not null then
-                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
-                refused_n := refused_n || rn; refused_code := refused_code || rcode;
-                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+        -- budget: nothing to examine, and the statement below asks that itself. Anything else is
+        -- narrowed first; so is a batch of which nothing started for this reason.
+        only_queue := case when s_queue[1] = all (s_queue) and s_session[1] = all (s_session)
+            then s_queue[1] end;
+        plain := only_queue is not null;
+        loop
+            if not plain then
+                select x.s_session, x.s_queue, x.s_type, x.s_priority, x.s_job, x.refused_n, x.refused_code
+                into s_session, s_queue, s_type, s_priority, s_job, rn, rcode
+                from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
+                    named, d_queue, d_running, t) x;
+                if rn is not null then
+                    refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
+                    refused_n := refused_n || rn; refused_code := refused_code || rcode;
+                    refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
+                end if;
             end if;
-        end if;
-        with want as (
-            select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
-                u (session, queue, type, priority, job, n)
-        ), taken as (
-            delete from hivelog.ready r using want w
-            where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
-                and (r.expires_at is null or r.expires_at > t)
-            returning w.session, w.n, r.*
-        ), started as materialized (
-            select h + row_number() over () as pos, x.* from taken x
-        ), leased as (
-            insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
-                version, queue, priority, attempt, retry, size, expires_at)
-            select s.job, s.pos, s.enqueued, t,
-                t + make_interval(secs => (s.spec ->> 'timeout')::integer),
-                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
-                s.size, s.expires_at
+            with want as (
+                select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
+                    u (session, queue, type, priority, job, n)
+            ), taken as (
+                delete from hivelog.ready r using want w
+                where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
+                    and (r.expires_at is null or r.expires_at > t)
+                    and (not plain or (
+                        select not x.paused and not x.deleted and x.max_workers is null
+                        from hivelog.queues x, hivelog.sessions y
+                        where x.id = only_queue and y.id = s_session[1]
+                    ) and (
+                        select m.largest * cardinality(s_job)::bigint <= s_bytes
+                        from hivelog.queue_marks m where m.queue = only_queue
+                        order by m.position desc limit 1
+                    ))
+                returning w.session, w.n, r.*
+            ), started as materialized (
+                select h + row_number() over () as pos, x.* from taken x
+            ), leased as (
+                insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
+                    version, queue, priority, attempt, retry, size, expires_at)
+                select s.job, s.pos, s.enqueued, t,
+                    t + make_interval(secs => (s.spec ->> 'timeout')::integer),
+                    s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
+                    s.size, s.expires_at
+                from started s
+            ), written as (
+                insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
+                    attempt)
+                select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
+                from started s
+            )
+            select count(*), array_agg(s.n), array_agg(s.pos), array_agg(s.job), array_agg(s.queue),
+                array_agg(s.session), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+                array_agg(s.priority), array_agg(s.spec), array_agg(v.kek), array_agg(v.salt),
+                array_agg(v.wrapped), array_agg(v.body)
+            into k, t_n, t_token, t_job, t_queue, t_session, t_attempt, t_retry, t_priority, t_spec, t_kek,
+                t_salt, t_wrapped, t_body
             from started s
-        ), written as (
-            insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
-                attempt)
-            select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
-            from started s
-        )
-        select count(*), array_agg(s.n), array_agg(s.pos), array_agg(s.job), array_agg(s.queue),
-            array_agg(s.session), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
-            array_agg(s.priority), array_agg(s.spec), array_agg(v.kek), array_agg(v.salt),
-            array_agg(v.wrapped), array_agg(v.body)
-        into k, t_n, t_token, t_job, t_queue, t_session, t_attempt, t_retry, t_priority, t_spec, t_kek,
-            t_salt, t_wrapped, t_body
-        from started s
-        left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+            left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+            exit when k > 0 or not plain;
+            plain := false;
+        end loop;
         if k > 0 and only_queue is not null then
             d_queue := d_queue || only_queue; d_pending := d_pending || 0;
             d_ready := d_ready || -k; d_running := d_running || k;
@@ -284,10 +301,28 @@ begin
     if h = h0 then
         return;
     end if;
-    with batch as (
+    if d_queue[1] = all (d_queue) then
+        -- One queue, as in most batches: its last mark plus the changes.
+        with batch as (
+            insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+            values (h, h0 + 1, t, live_epoch, in_batch)
+        )
+        insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
+        select m.queue, h, t, m.pending + (select sum(u) from unnest(d_pending) u),
+            m.ready + (select sum(u) from unnest(d_ready) u),
+            m.running + (select sum(u) from unnest(d_running) u), greatest(m.largest, biggest)
+        from hivelog.queue_marks m where m.queue = d_queue[1] order by m.position desc limit 1
+        returning queue, pending, ready, running into only_queue, k, rest_ready, rest_running;
+        if found then
+            m_queue := array[only_queue]; m_pending := array[k];
+            m_ready := array[rest_ready]; m_running := array[rest_running];
+            return;
+        end if;
+    else
         insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
-        values (h, h0 + 1, t, live_epoch, in_batch)
-    ), mark as (
+        values (h, h0 + 1, t, live_epoch, in_batch);
+    end if;
+    with mark as (
         insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
         select d.queue, h, t, coalesce(m.pending, 0) + d.pending, coalesce(m.ready, 0) + d.ready,
             coalesce(m.running, 0) + d.running, greatest(m.largest, biggest)

@@ -17,13 +17,13 @@ begin
         into refused_n, refused_code, refused_job
         from unnest(n_queue) with ordinality u (queue, n) where u.queue = any (gone);
     end if;
-    if keys is null then
+    if keys is null and gone is null then
         return;
     end if;
     for step in
         select x.call, min(x.call_first) as low, max(x.call_last) as high,
             bool_or(i.fingerprint is not null and i.fingerprint <> decode(x.fingerprint, 'hex')) as mismatch
-        from jsonb_to_recordset(keys) x (key text, fingerprint text, call integer,
+        from jsonb_to_recordset(coalesce(keys, '[]')) x (key text, fingerprint text, call integer,
             call_first integer, call_last integer)
         left join hivelog.idempotency i on i.key = decode(x.key, 'hex')
         group by x.call order by x.call

@@ -5,7 +5,7 @@ select * from hivelog.append(
     %s::timestamptz[], %s::text[], %s::jsonb[], %s::integer[], %s::bytea[], %s::bytea[], %s::smallint[],
     %s::bytea[], %s::bytea[], %s::jsonb, %s::boolean,
     %s::uuid[], %s::bigint[], %s::text[], %s::integer[], %s::timestamptz[], %s::smallint[], %s::jsonb[],
-    %s::integer[], %s::bytea[], %s::smallint[], %s::bytea[], %s::timestamptz,
+    %s::integer[], %s::bytea[], %s::smallint[], %s::bytea[], %s::boolean, %s::timestamptz,
     %s::jsonb, %s::jsonb,
     %s::integer[], %s::smallint[], %s::integer[], %s::smallint[], %s::uuid[], %s::jsonb, %s::bigint
 )
