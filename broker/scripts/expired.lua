@@ -5,7 +5,8 @@ local limit = cmsgpack.unpack(ARGV[1]).limit
 build = redis.call('HGET', AT, 'build')
 if not build then return {} end
 local now = redis.call('TIME')
-local due = redis.call('ZRANGEBYSCORE', key('claims'), '-inf', now[1] * 1000, 'LIMIT', 0, limit)
+local till = now[1] * 1000 + math.floor(now[2] / 1000)
+local due = redis.call('ZRANGEBYSCORE', key('claims'), '-inf', whole(till), 'LIMIT', 0, limit)
 local answer = {}
 for i, claim in ipairs(due) do
     local items, row = redis.call('HGET', key('claim', claim), 'items'), {claim}
