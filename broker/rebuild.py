@@ -45,14 +45,14 @@ class State(msgspec.Struct):
         return encode(self.epoch, first, self.head, self.adds, self.dels, self.queues, claims, state=True)
 
 
-async def read_state(pool: Pool, after: int, far: int = _FAR) -> State:
+async def read_state(pool: Pool, after: int) -> State:
     """What the jobs touched after position `after` have become, in one snapshot."""
     async with pool.connection() as connection:
-        cursor = await connection.execute(sql.load("feed_state"), (after, far))
+        cursor = await connection.execute(sql.load("feed_state"), (after, _FAR))
         row: Any = await cursor.fetchone()
     head, epoch, *rest = row
     a_queue, a_type, a_priority, a_jobs, d_queue, d_jobs, *q = (column or [] for column in rest)
-    if head - after > far:
+    if head - after > _FAR:
         return State(head, epoch, None, [], [])
     scores = [-priority for priority in a_priority]
     return State(
