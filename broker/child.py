@@ -115,7 +115,7 @@ def _main(
     try:
         registry.load([module])
         handler = registry.handlers[type_]
-        ctx = JobContext(lambda: job, attempt, token, {}, report)
+        ctx = JobContext(lambda _: job, attempt, token, {}, report)
         result = handler.function(ctx, handler.decoder.decode(body))
         if inspect.isawaitable(result):
             result = asyncio.run(_await(result))

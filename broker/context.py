@@ -49,17 +49,18 @@ class JobContext:
     made, `cancelled` whether somebody asked to stop: a long sync handler should look at it.
     """
 
-    __slots__ = ("_job", "_log", "_report", "attempt", "cancelled", "state", "token")
+    __slots__ = ("_describe", "_job", "_log", "_report", "attempt", "cancelled", "state", "token")
 
     def __init__(
         self,
-        job: Callable[[], JobInfo],
+        describe: Callable[[int], JobInfo],
         attempt: int,
         token: int,
         state: dict[str, Any],
         report: Callable[[int, Progress], None],
     ) -> None:
-        self._job: Callable[[], JobInfo] | JobInfo = job
+        self._describe = describe
+        self._job: JobInfo | None = None
         self._log: Any = None
         self._report = report
         self.attempt = attempt
@@ -69,8 +70,8 @@ class JobContext:
 
     @property
     def job(self) -> JobInfo:
-        if not isinstance(self._job, JobInfo):
-            self._job = self._job()
+        if self._job is None:
+            self._job = self._describe(self.token)
         return self._job
 
     @property

@@ -25,7 +25,7 @@ from ..events.batch import End, Outcome, Part, Started
 from ..events.errors import LogError
 from ..events.names import Names
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
-from .attempt import Ending, Failure, Runner
+from .attempt import Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
 from .endings import end_of, key_of, released, spec_of
 from .progress import ProgressLog
@@ -87,6 +87,7 @@ class Worker:
 
     async def run(self, queues: list[str]) -> None:
         """Work until `stop`. Raises what start-up raises; nothing a handler does gets here."""
+        self._spawn = asyncio.get_running_loop().create_task
         for hook in self._registry.startup:
             await _maybe_await(hook(self._state))
         await self._register(queues)
@@ -213,7 +214,7 @@ class Worker:
 
     def _launch(self, job: Started) -> None:
         spec = spec_of(job.spec)
-        ctx = JobContext(lambda: self._info(job), job.attempt, job.token, self._state, self._progress.report)
+        ctx = JobContext(self._info, job.attempt, job.token, self._state, self._progress.report)
         try:
             key = key_of(self._vault, job)
             body = key.open(PAYLOAD, job.body or b"null")
@@ -226,7 +227,7 @@ class Worker:
             return
         running = Running(job, key, ctx)
         self._running[job.token] = running
-        running.task = asyncio.create_task(self._attempt(running, spec.type, body, spec.timeout))
+        running.task = self._spawn(self._attempt(running, spec.type, body, spec.timeout))
 
     async def _attempt(self, running: Running, type_: str, body: bytes, timeout: int | None) -> None:
         handler = self._registry.handlers[type_]
@@ -241,7 +242,8 @@ class Worker:
         if running.dropped:
             self._wake.set()
             return
-        cancelling, now = running.ctx.cancelled, self._now()
+        cancelling = running.ctx.cancelled
+        now = 0 if isinstance(ending, Success) else self._now()
         if ending is None or (isinstance(ending, Failure) and ending.cause == "cancelled" and not cancelling):
             reason = "shutdown" if self._stopping else "unreadable" if ending is None else "interrupted"
             end = released(running.job, reason, cancelling=cancelling, now=now)
@@ -259,7 +261,8 @@ class Worker:
         told, heard = self._clock
         return told + int((time.monotonic() - heard) * 1000)
 
-    def _info(self, job: Started) -> JobInfo:
+    def _info(self, token: int) -> JobInfo:
+        job = self._running[token].job
         spec = spec_of(job.spec)
         return JobInfo(
             id=ids.to_text(job.job),
