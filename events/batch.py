@@ -244,6 +244,18 @@ def _enqueue_columns(items: list[Enqueue]) -> list[Value]:
     ]
 
 
+def _tokens(items: list[End]) -> list[int]:
+    """A lease ends once: whoever names it again in the batch names one that is over."""
+    tokens = [x.token for x in items]
+    if len(seen := set(tokens)) < len(tokens):
+        for n, token in enumerate(tokens):
+            if token in seen:
+                seen.discard(token)
+            else:
+                tokens[n] = 0
+    return tokens
+
+
 def _end_columns(items: list[End]) -> list[Value]:
     if not items:
         return [None] * 12
@@ -255,7 +267,7 @@ def _end_columns(items: list[End]) -> list[Value]:
     bodies = _sparse(body)
     return [
         arrays.uuids([x.job for x in items]),
-        arrays.bigints([x.token for x in items]),
+        arrays.bigints(_tokens(items)),
         arrays.texts([x.event for x in items]),
         arrays.integers(actor) if _sparse(actor) else None,
         arrays.timestamps(due) if _sparse(due) else None,

@@ -260,8 +260,8 @@ def _recovered(lost: Lost, epoch: int, found: TupleRow, rows: list[TupleRow]) ->
                     outcome.refused[section, index] = Refused("conflict")
                 elif section != "e":
                     outcome.positions[section].append(positions[identity])
-        _recovered_starts(part, outcome, rows)
         outcomes.append(outcome)
+    _recovered_starts(lost.parts, outcomes, rows)
     return Appended(lost.batch_id, epoch, first, head, at, lost.parts, outcomes, [])
 
 
@@ -275,18 +275,49 @@ def _identities(part: Part) -> dict[Section, list[tuple[str, bytes]]]:
     }
 
 
-def _recovered_starts(part: Part, outcome: Outcome, rows: list[TupleRow]) -> None:
-    wanted = {start.job: index for index, start in enumerate(part.starts)}
-    sessions = {pick.session for pick in part.picks} | {start.session for start in part.starts}
+def _recovered_starts(parts: list[Part], outcomes: list[Outcome], rows: list[TupleRow]) -> None:
+    """Each start to the one part that asked for it; a job told to two turns of a session would run twice."""
+    named = {
+        (start.session, start.job): (outcome, index)
+        for part, outcome in zip(parts, outcomes, strict=True)
+        for index, start in enumerate(part.starts)
+    }
+    room = [
+        [pick.session, pick.queue, pick.limit, outcome]
+        for part, outcome in zip(parts, outcomes, strict=True)
+        for pick in part.picks
+    ]
     for row in rows:
-        if row[1] == "started" and row[4] in sessions:
-            index = wanted.pop(row[2].bytes, -1)
-            spec = msgspec.json.encode(row[8])
-            queue, session, attempt, retry, priority, _, salt, kek, wrapped, body = row[3:]
-            outcome.started.append(
-                Started(
-                    index, row[2].bytes, row[0], queue, session, attempt, retry, priority, spec, salt, kek,
-                    wrapped, body,
-                )
-            )  # fmt: skip
-    outcome.refused.update({("s", index): Refused("conflict") for index in wanted.values()})
+        if row[1] != "started" or row[4] is None:
+            continue
+        owner, index = named.pop((row[4], row[2].bytes), (None, -1))
+        if owner is None:
+            owner = _picker(room, row[4], row[3])
+        if owner is not None:
+            owner.started.append(_recovered_start(index, row))
+    _refuse_the_rest(parts, outcomes)
+
+
+def _picker(room: list[list[Any]], session: int, queue: int) -> Outcome | None:
+    for pick in room:
+        if pick[0] == session and pick[1] == queue and pick[2] > 0:
+            pick[2] -= 1
+            owner: Outcome = pick[3]
+            return owner
+    return None
+
+
+def _refuse_the_rest(parts: list[Part], outcomes: list[Outcome]) -> None:
+    for part, outcome in zip(parts, outcomes, strict=True):
+        got = {job.index for job in outcome.started}
+        outcome.refused.update(
+            {("s", index): Refused("conflict") for index in range(len(part.starts)) if index not in got}
+        )
+
+
+def _recovered_start(index: int, row: TupleRow) -> Started:
+    queue, session, attempt, retry, priority, spec, salt, kek, wrapped, body = row[3:]
+    return Started(
+        index, row[2].bytes, row[0], queue, session, attempt, retry, priority, msgspec.json.encode(spec),
+        salt, kek, wrapped, body,
+    )  # fmt: skip

@@ -6,6 +6,7 @@ reorder its feeds, or to be out of reach.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 from typing import Any
@@ -60,12 +61,14 @@ class Adversary:
         for build in self._builds():
             key = _KEYS + build + b":q:%d:%d" % (queue, type_)
             members = {job: self._rng.choice([-1000, -100, 0]) for job in [*ids, os.urandom(16)]}
-            self._redis.zadd(key, members)
-            self._redis.sadd(_KEYS + build + b":t:%d" % queue, type_)
+            with contextlib.suppress(redis.ResponseError):  # another fault took that key
+                self._redis.zadd(key, members)
+                self._redis.sadd(_KEYS + build + b":t:%d" % queue, type_)
 
     def lose_an_id(self) -> None:
         for key in self.keys(b"*:q:*"):
-            self._redis.zpopmax(key)
+            with contextlib.suppress(redis.ResponseError):
+                self._redis.zpopmax(key)
 
     def move_checkpoint(self, by: int) -> None:
         if self._redis.hget(_KEYS + b"at", "position") is not None:
@@ -87,11 +90,13 @@ class Adversary:
         for build in self._builds():
             for key in self.keys(build + b":q:*"):
                 _, queue, type_ = key.rsplit(b":", 2)
-                found[int(queue), int(type_)] = dict(self._redis.zrange(key, 0, -1, withscores=True))
+                if self._redis.type(key) == b"zset":
+                    found[int(queue), int(type_)] = dict(self._redis.zrange(key, 0, -1, withscores=True))
         return {place: ids for place, ids in found.items() if ids}
 
     def claims(self) -> int:
-        return sum(self._redis.zcard(_KEYS + build + b":claims") for build in self._builds())
+        keys = [_KEYS + build + b":claims" for build in self._builds()]
+        return sum(self._redis.zcard(key) for key in keys if self._redis.type(key) == b"zset")
 
     def checkpoint(self) -> tuple[int, int] | None:
         epoch, position = self._redis.hmget(_KEYS + b"at", "epoch", "position")

@@ -252,7 +252,9 @@ class Machine(RuleBasedStateMachine):
         job = data.draw(st.sampled_from(sorted(self.model.jobs)), label="job")
         expected = self.model.answer_to_cancel(job)
         answer = self._command(self.engines[engine].jobs.cancel(job, actor="test", reason="no need"))
-        assert answer == expected or (self.lost_one and answer in ("already_finished", "cancelling", "unknown"))
+        # Behind the proxy an answer may be lost, or the connection with it; the caller then asks again.
+        lost = self.lost_one and answer in ("already_finished", "cancelling")
+        assert answer == expected or (engine == 1 and (lost or answer == "unknown"))
 
     @precondition(lambda self: self.model.of(*ENDED))
     @rule(data=st.data())

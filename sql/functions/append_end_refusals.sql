@@ -1,5 +1,5 @@
 -- Which ends of leases this append refused, and why; their bodies leave the vault again.
--- Read from the log itself: an accepted end has its event in (low, high].
+-- Read from the log itself: an accepted end has its event in (low, high], and no later start than its own.
 create or replace function hivelog.append_end_refusals(
     e_job uuid[], e_token bigint[], e_slot smallint[], low bigint, high bigint
 ) returns table (n integer, code text) language plpgsql volatile as $$
@@ -12,6 +12,10 @@ begin
         where not exists (
             select from hivelog.events x
             where x.position > low and x.position <= high and x.stream = u.job
+        ) or exists (
+            -- Another end of this job was accepted here: the one that names the newest lease.
+            select from hivelog.events y
+            where y.stream = u.job and y.type = 'started' and y.position > u.token and y.position <= low
         )
     ), cleaned as (
         -- Only what this very transaction wrote: a repeated settle must not erase the first answer.

@@ -1,5 +1,6 @@
 -- Redis is away: chooses ready jobs in key order (priority, then age) for each pick, under the lock.
--- picks: [{session, queue, types, limit}]; never more than the queue has room for.
+-- picks: [{session, queue, types, limit}]; never more than the queue has room for, which is less than none
+-- where its limit was lowered below what runs.
 create or replace function hivelog.append_picks(
     picks jsonb, t timestamptz, d_queue smallint[], d_running integer[]
 ) returns table (session integer, queue smallint, type integer, priority smallint, job uuid)
@@ -25,7 +26,7 @@ begin
                     and (y.expires_at is null or y.expires_at > t) and y.job <> all (taken)
                 order by y.priority desc, y.job limit p.limit
             ) c
-            order by c.priority desc, c.job limit least(p.limit, room)
+            order by c.priority desc, c.job limit greatest(least(p.limit, room), 0)
         loop
             taken := taken || r.job;
             session := r.session; queue := r.queue; type := r.type; priority := r.priority; job := r.job;

@@ -1,0 +1,69 @@
+"""Faults between a worker and the log: the tests that were written when one of them did harm."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import psycopg
+from hivelog.events.appender import Appender
+from hivelog.events.log import Log
+
+from .batches import Desk, complete, part
+from .proxy import proxied
+from .test_append import assert_intact
+
+
+async def opened(url: str) -> Appender:
+    appender = Appender(Log(url))
+    await appender.start()
+    return appender
+
+
+async def test_a_pick_from_a_queue_over_its_lowered_limit_takes_nothing(database: str) -> None:
+    """The limit fell below what runs already; the same part carries a result that must not be lost."""
+    desk = Desk(database)
+    appender = await opened(database)
+    await appender.submit(part(*(desk.enqueue() for _ in range(4))))
+    started = (await appender.submit(part(desk.pick(3)))).started
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute("update hivelog.queues set max_workers = 1 where id = %s", (desk.queue,))
+    outcome = await appender.submit(part(complete(started[0]), desk.pick(1)))
+    assert not outcome.refused
+    assert outcome.started == []
+    await appender.stop()
+    assert_intact(database)
+
+
+async def test_two_ends_of_one_lease_in_a_part_are_one_end(database: str) -> None:
+    """A worker in another language may name a token twice in one call."""
+    desk = Desk(database)
+    appender = await opened(database)
+    await appender.submit(part(desk.enqueue()))
+    (job,) = (await appender.submit(part(desk.pick(1)))).started
+    outcome = await appender.submit(part(complete(job), complete(job)))
+    assert [refused.code for refused in outcome.refused.values()] == ["stale_token"]
+    await appender.stop()
+    assert_intact(database)
+
+
+async def test_recovered_starts_go_to_one_caller_each(database: str, tmp_path: Path) -> None:
+    """Two turns of one session in a batch whose answer was lost: a job told to both would run twice."""
+    desk = Desk(database)
+    async with proxied(database, tmp_path) as proxy:
+        appender = await opened(proxy.url)
+        jobs = [desk.enqueue(priority=priority) for priority in (1, 1, 9, 9)]  # the last two get picked
+        await appender.submit(part(*jobs))
+        proxy.lose_next_answer()
+        turns = [
+            part(desk.start(jobs[0])),
+            part(desk.start(jobs[1]), desk.pick(1)),
+            part(desk.pick(1)),
+        ]
+        outcomes = await asyncio.gather(*(appender.submit(turn) for turn in turns))
+        assert proxy.swallowed.is_set()
+        await appender.stop()
+    told = [job.job for outcome in outcomes for job in outcome.started]
+    assert sorted(told) == sorted(job.job for job in jobs)
+    assert outcomes[0].started[0].job == jobs[0].job
+    assert_intact(database)
