@@ -13,14 +13,14 @@ end
 
 local function settle(entry, jump)
     local claim, total, started, back = entry[1], entry[2], entry[3], entry[4]
-    local held = redis.call('HMGET', key('claim', claim), 'position', 'total')
+    local held = redis.call('HMGET', key('claim', claim), 'position', 'total', 'counts')
     if not held[1] or tonumber(held[1]) < jump then
         -- Swept, or older than a catch-up: either may have put the started ids back.
         for _, group in ipairs(started) do remove(group[1], group[2], group[3]) end
     end
     if not held[1] then return end  -- and the refused ones were seen to by whoever took the claim away
     if tonumber(held[2]) ~= total then return make_due(claim) end
-    resolve(claim)
+    resolve(claim, held[3])
     -- Without waking anybody: whoever popped them now would be refused as well.
     for _, group in ipairs(back) do
         add(group[1], group[2], group[3], group[4])
@@ -29,14 +29,22 @@ end
 
 local function set_queue(entry, woken)
     local queue, running, paused, max = entry[1], entry[2], entry[3], entry[4]
-    local state = key('s', queue)
-    local limit = redis.call('HGET', state, 'max')
-    redis.call('SADD', key('queues'), queue)
-    if running >= 0 then redis.call('HSET', state, 'running', running) end
-    if paused >= 0 then redis.call('HSET', state, 'paused', paused) end
-    if max ~= -1 then redis.call('HSET', state, 'max', max == -2 and '' or max) end
-    -- Where nothing bounds a queue, only new ids are news.
-    if paused == 0 or max ~= -1 or (limit and limit ~= '') then woken[queue] = true end
+    local fields = {}
+    local function set(name, value)
+        fields[#fields + 1] = name
+        fields[#fields + 1] = value
+    end
+    if running >= 0 then set('running', running) end
+    if paused >= 0 then set('paused', paused) end
+    if max ~= -1 then set('max', max == -2 and '' or max) end
+    if #fields > 0 and redis.call('HSET', key('s', queue), unpack(fields)) > 0 then
+        redis.call('SADD', key('queues'), queue)  -- never seen before
+    end
+    if paused == 0 or max ~= -1 then
+        woken[queue] = 'ids'
+    elseif not woken[queue] then
+        woken[queue] = 'room'
+    end
 end
 
 local function apply(message, jump, woken)
@@ -44,7 +52,7 @@ local function apply(message, jump, woken)
     for _, group in ipairs(message.dels) do remove(group[1], group[2], group[3]) end
     for _, group in ipairs(message.adds) do
         add(group[1], group[2], group[3], group[4])
-        woken[group[1]] = true
+        woken[group[1]] = 'ids'
     end
     for _, entry in ipairs(message.queues) do set_queue(entry, woken) end
 end

@@ -88,7 +88,7 @@ end
 -- Where first and last have one score, so have all between: no id needs a look of its own.
 local function pop_alike(block, head, count)
     local first = redis.call('ZRANGE', head[2], 0, 0, 'WITHSCORES')[2]
-    if count > 1 and redis.call('ZRANGE', head[2], count - 1, count - 1, 'WITHSCORES')[2] ~= first then
+    if redis.call('ZRANGE', head[2], count - 1, count - 1, 'WITHSCORES')[2] ~= first then
         return false
     end
     local place = place_of(block, head[1], first)
@@ -99,7 +99,7 @@ local function pop_alike(block, head, count)
 end
 
 local function pop_one(block, head, count)
-    if pop_alike(block, head, count) then return block end
+    if count > 4 and pop_alike(block, head, count) then return block end
     local popped = redis.call('ZPOPMIN', head[2], count)
     local place, score
     for i = 1, #popped, 2 do
@@ -150,7 +150,7 @@ local function pop_merged(block, sources, count)
     local heads, all = {}, {}
     for i, source in ipairs(sources) do
         local head = {
-            type = source[1], key = source[2], count = source[3], portion = math.ceil(count / #sources) + 8,
+            type = source[1], key = source[2], count = source[3], portion = math.ceil(count / #sources) + (count > 16 and 8 or 1),
             list = {}, next = -1, fetched = 0, taken = 0,
         }
         advance(head)

@@ -16,7 +16,7 @@ local woken = {}
 resolve(claim)
 for _, group in ipairs(cmsgpack.unpack(held[2])) do
     add(group[1], group[2], group[3], group[4])
-    woken[group[1]] = true
+    woken[group[1]] = 'ids'
 end
 wake(woken)
 return 'done'

@@ -39,7 +39,6 @@ local function add(queue, type, score, ids)
     local ready = key('q', queue, type)
     chunks(ids, function(arguments) redis.call('ZADD', ready, unpack(arguments)) end, score)
     redis.call('SADD', key('t', queue), type)
-    redis.call('SADD', key('queues'), queue)
 end
 
 -- Type -1: whichever type they are under.
@@ -52,9 +51,9 @@ local function remove(queue, type, ids)
 end
 
 -- Forget a claim: its ids are accounted for.
-local function resolve(claim)
+local function resolve(claim, counts)
     local held = key('claim', claim)
-    local counts = redis.call('HGET', held, 'counts')
+    counts = counts or redis.call('HGET', held, 'counts')
     for _, pair in ipairs(counts and cmsgpack.unpack(counts) or {}) do
         redis.call('HINCRBY', key('s', pair[1]), 'popped', -pair[2])
     end
@@ -62,12 +61,14 @@ local function resolve(claim)
     redis.call('ZREM', key('claims'), claim)
 end
 
--- Tell the waiting workers of these queues ({[queue] = true}), if a claim there ever found too little.
+-- Tell the waiting workers of these queues, if a claim there ever found too little. {[queue] = 'ids'}: it
+-- has new ones or was opened; 'room': one job less runs, which is news where max bounds them.
 local function wake(queues)
     local told = {}
-    for queue in pairs(queues) do
+    for queue, news in pairs(queues) do
         local state = key('s', queue)
-        if redis.call('HGET', state, 'hungry') == '1' then
+        local s = redis.call('HMGET', state, 'hungry', 'max')
+        if s[1] == '1' and (news == 'ids' or (s[2] and s[2] ~= '')) then
             redis.call('HSET', state, 'hungry', '0')
             told[#told + 1] = queue
         end

@@ -8,6 +8,7 @@ build = ask.build
 local lifetime = 20 * ask.ttl
 for _, group in ipairs(ask.groups) do
     add(group[1], group[2], group[3], group[4])
+    redis.call('SADD', key('queues'), group[1])
     redis.call('PEXPIRE', key('q', group[1], group[2]), lifetime)
     redis.call('PEXPIRE', key('t', group[1]), lifetime)
 end

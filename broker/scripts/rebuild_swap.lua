@@ -30,7 +30,7 @@ for _, each in ipairs(all_keys()) do redis.call('PERSIST', each) end
 for _, entry in ipairs(ask.queues) do
     set_queue(entry, woken)
     redis.call('HSET', key('s', entry[1]), 'popped', 0, 'hungry', 1)
-    woken[entry[1]] = true
+    woken[entry[1]] = 'ids'
 end
 if not at[1] or tonumber(at[1]) ~= ask.epoch then redis.call('DEL', PREFIX .. 'early') end
 local position = apply_early(ask.position, ask.position, true, woken)

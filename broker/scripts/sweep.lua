@@ -13,7 +13,7 @@ local woken = {}
 resolve(sweep.claim)
 for _, group in ipairs(sweep.ready) do
     add(group[1], group[2], group[3], group[4])
-    woken[group[1]] = true
+    woken[group[1]] = 'ids'
 end
 wake(woken)
 return 'done'
