@@ -68,9 +68,9 @@ class Log:
             connection = await pool.connect(self._url, self._name)
             connection.prepare_threshold = 0
             await connection.execute(_PLANS)
+            self._append = Statement(connection.pgconn, _APPEND)
             self._connection = connection
             self._cursor = connection.cursor(binary=True)
-            self._append = Statement(connection.pgconn, _APPEND)
             await connection.wait(self._append.prepare())
             await self._cursor.execute(sql.load("head"))
             row = await self._cursor.fetchone()
@@ -82,6 +82,7 @@ class Log:
     async def close(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
         if connection is not None:
+            self._append.close()
             await connection.close()
 
     @property
@@ -96,7 +97,7 @@ class Log:
         batch_id = os.urandom(16)
         try:
             values = [batch_id, arrays.integer(self.epoch), *columns(parts)]
-            row = await self._connection.wait(self._append.execute(values))
+            row = await self._append(values)
         except psycopg.Error as error:
             raise self._translate(error, batch_id, parts) from error
         except BaseException:
