@@ -50,7 +50,7 @@ async def read_bodies(connection: Connection, sealer: Vault, job: bytes) -> Bodi
     return Bodies(key, [Body(row[0], row[1], bytes(row[5])) for row in rows])
 
 
-async def to_message(services: Services, job: Job) -> Message:
+async def to_message(services: Services, job: Job, *, placed: bool = False) -> Message:
     names = services.names
     queue = await names.queue_by_id(job.state.queue)
     session = next((e.actor for e in reversed(job.events) if e.type == "started"), None)
@@ -58,6 +58,7 @@ async def to_message(services: Services, job: Job) -> Message:
     return message(
         job.state, job.events, job.bodies,
         queue=queue.name if queue else f"queue:{job.state.queue}", worker=worker_label(actor),
+        placed=placed,
     )  # fmt: skip
 
 

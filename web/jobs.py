@@ -95,7 +95,7 @@ async def read(call: Call) -> Answer:
         if waiting is None or not call.caller.sees(waiting.queue):
             raise job_not_found()
         return json(One(waiting))
-    message = await job_reads.to_message(call.services, job)
+    message = await job_reads.to_message(call.services, job, placed=True)
     if isinstance(message, Waiting) and job.state.status == "queued":
         await _place(call, job, message)
     return json(One(message))

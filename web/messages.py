@@ -57,7 +57,7 @@ class Message(Struct, gc=False, kw_only=True):
     progress: float | None = None
     progress_message: str | None = None
     error: str | None = None
-    result: Any = _NULL
+    result: Any = None
     cancelling: bool = False
     attempt: int = 0
     version: int | None = None
@@ -104,7 +104,13 @@ class Bodies:
 
 
 def metadata(
-    spec: JobSpec, created_at: int | None, *, priority: int, retry: int, correlation: str | None, due_at: int | None
+    spec: JobSpec,
+    created_at: int | None,
+    *,
+    priority: int,
+    retry: int,
+    correlation: str | None,
+    due_at: int | None,
 ) -> Metadata:
     return Metadata(
         created_at=_time(created_at),
@@ -128,12 +134,19 @@ def _time(instant: int | None) -> str | None:
 
 
 def message(
-    state: JobState, events: Sequence[Event], bodies: Bodies, *, queue: str, worker: str | None
+    state: JobState,
+    events: Sequence[Event],
+    bodies: Bodies,
+    *,
+    queue: str,
+    worker: str | None,
+    placed: bool = False,
 ) -> Message:
-    """The whole job. `events` are those that were folded into `state`."""
+    """The whole job. `events` are those that were folded into `state`; `placed`: with room for its
+    place in the queue, if it waits."""
     token, started_at, percent = _last_attempt(events)
     ended = state.ended_at
-    made = Waiting if state.status in ("pending", "queued") else Message
+    made = Waiting if placed and state.status in ("pending", "queued") else Message
     return made(
         id=ids.to_text(state.id),
         queue=queue,
