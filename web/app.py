@@ -31,7 +31,7 @@ from .metrics import Metrics
 from .routes import router
 from .services import RecentBatches, Services
 from .stream import Places
-from .worker_protocol import Protocol
+from .worker_sessions import Protocol
 
 _log = structlog.get_logger(__name__)
 

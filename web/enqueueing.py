@@ -20,7 +20,9 @@ from .requests import ENVELOPE, Call, decode
 from .services import Services
 
 # Keyword arguments of the enqueuer that are not the caller's to set.
-_RESERVED: Final = frozenset({"self", "queue", "type", "payload", "actor", "idempotency_key", "scope", "path"})
+_RESERVED: Final = frozenset(
+    {"self", "queue", "type", "payload", "actor", "idempotency_key", "scope", "path"}
+)
 _REPLAYED: Final = ((b"idempotent-replayed", b"true"),)
 
 

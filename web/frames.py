@@ -6,7 +6,7 @@ the vault, in one query a page, and only where the page has any.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 from uuid import UUID
 
@@ -154,38 +154,47 @@ async def _looked_up(connection: Connection, event: Event) -> str:
 
 def _set_by(event: Event) -> dict[str, Any]:
     """The message's fields that this event set."""
-    at = times.to_text(event.recorded_at)
-    data = event.data or {}
-    match event.type:
-        case "enqueued":
-            return {"metadata": _metadata(event)}
-        case "started":
-            return {"started_at": at, "attempt": event.attempt, "progress": None, "ended_at": None}
-        case "progressed":
-            return {"progress": data.get("percent")}
-        case "completed":
-            return {"completed_at": at, "ended_at": at, "progress": 100, "error": None}
-        case "failed":
-            return {"failed_at": at, "ended_at": at, "error": _summary(data)}
-        case "retry_scheduled":
-            return {"error": _summary(data), "metadata": _waits(data)}
-        case "lost":
-            waits = {"metadata": _waits(data)} if data.get("to") == "pending" else {"ended_at": at}
-            return {"error": "the worker died", **waits}
-        case "cancel_requested":
-            return {"cancelling": True}
-        case "cancelled":
-            return {"ended_at": at, "cancelling": False}
-        case "expired":
-            return {"ended_at": at, "error": "timed out" if data.get("cause") == "timeout" else
-                    "not started before expires_at"}  # fmt: skip
-        case "requeued":
-            return {"error": None, "ended_at": None, "progress": None, "metadata": {"current_retry": 0}}
-        case "rescheduled":
-            kept = ("priority", "scheduled_for")
-            return {"metadata": {name: data[name] for name in kept if data.get(name) is not None}}
-        case _:
-            return {}
+    step = _FIELDS.get(event.type)
+    return {} if step is None else step(event, event.data or {}, times.to_text(event.recorded_at))
+
+
+def _started(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
+    return {"started_at": at, "attempt": event.attempt, "progress": None, "ended_at": None}
+
+
+def _lost(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
+    waits = {"metadata": _waits(data)} if data.get("to") == "pending" else {"ended_at": at}
+    return {"error": "the worker died", **waits}
+
+
+def _expired(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
+    why = "timed out" if data.get("cause") == "timeout" else "not started before expires_at"
+    return {"ended_at": at, "error": why}
+
+
+def _rescheduled(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
+    kept = ("priority", "scheduled_for")
+    return {"metadata": {name: data[name] for name in kept if data.get(name) is not None}}
+
+
+_FIELDS: Final[Mapping[str, Callable[[Event, dict[str, Any], str], dict[str, Any]]]] = {
+    "enqueued": lambda event, data, at: {"metadata": _metadata(event)},
+    "started": _started,
+    "progressed": lambda event, data, at: {"progress": data.get("percent")},
+    "completed": lambda event, data, at: {
+        "completed_at": at, "ended_at": at, "progress": 100, "error": None,
+    },
+    "failed": lambda event, data, at: {"failed_at": at, "ended_at": at, "error": _summary(data)},
+    "retry_scheduled": lambda event, data, at: {"error": _summary(data), "metadata": _waits(data)},
+    "lost": _lost,
+    "cancel_requested": lambda event, data, at: {"cancelling": True},
+    "cancelled": lambda event, data, at: {"ended_at": at, "cancelling": False},
+    "expired": _expired,
+    "requeued": lambda event, data, at: {
+        "error": None, "ended_at": None, "progress": None, "metadata": {"current_retry": 0},
+    },
+    "rescheduled": _rescheduled,
+}  # fmt: skip
 
 
 def _metadata(event: Event) -> Any:

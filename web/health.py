@@ -41,8 +41,8 @@ def _unhealthy(why: str, **evidence: Any) -> Component:
 
 
 async def redis(services: Services) -> Component:
-    engine = services.engine
-    evidence = {"lag_seconds": round(engine.feeder.lag.seconds, 3), "checkpoint": engine.feeder.lag.checkpoint}
+    engine, lag = services.engine, services.engine.feeder.lag
+    evidence = {"lag_seconds": round(lag.seconds, 3), "checkpoint": lag.checkpoint}
     try:
         await engine.redis.command(b"PING")
     except Exception:

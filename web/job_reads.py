@@ -73,7 +73,8 @@ async def in_outbox(services: Services, job: bytes) -> Message | None:
     if row is None:
         return None
     queue, kind, payload, options, created_at = row
-    config = (found := await services.names.queue(queue)) and found.config or {}
+    found = await services.names.queue(queue)
+    config = found.config if found else {}
     return Message(
         id=ids.to_text(job), queue=queue, type=kind, payload=msgspec.Raw(msgspec.json.encode(payload)),
         metadata=_outbox_metadata({**config, **options}, times.from_datetime(created_at)), status="pending",

@@ -88,7 +88,11 @@ def _held(row: Any) -> Held:
     job: UUID = row[0]
     spec = msgspec.json.encode(row[7])
     at: datetime = row[12]
-    started = Started(0, job.bytes, *row[1:7], spec, *row[8:12])
+    token, queue, session, attempt, retry, priority = row[1:7]
+    salt, kek, wrapped, body = row[8:12]
+    started = Started(
+        0, job.bytes, token, queue, session, attempt, retry, priority, spec, salt, kek, wrapped, body
+    )
     return Held(started, milliseconds(at), row[13], milliseconds(row[14]))
 
 
@@ -120,7 +124,8 @@ def ending(services: Services, lease: Held, item: Item, *, cancelling: bool) -> 
     if item.outcome == "failed":
         return end_of(job, key, Failure("error", kind, message, text), cancelling=cancelling, now=now)
     delay = None if item.delay is None else round(item.delay * 1000)
-    command = EndAttempt(job.token, "retry", delay=delay, failure=failure(spec_of(job.spec).type, kind, message))
+    described = failure(spec_of(job.spec).type, kind, message)
+    command = EndAttempt(job.token, "retry", delay=delay, failure=described)
     end = decided(job, command, cancelling=cancelling, now=now)
     sealed = key.seal(vault.ERROR, text.encode())
     end.slot, end.body, end.size, end.digest = vault.ERROR, sealed.body, sealed.size, sealed.digest

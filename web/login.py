@@ -14,6 +14,7 @@ from ..events.names import SYSTEM_STREAM
 from .access import SESSION_DAYS, Login, digest
 from .answers import Answer, json
 from .auth import COOKIE, cookie_of
+from .callers import Caller
 from .endpoint import Endpoint
 from .errors import Problem
 from .requests import Call
@@ -52,7 +53,7 @@ async def login(call: Call) -> Answer:
     if (old := cookie_of(call.headers)) is not None:
         await _close(services, digest(old))
     await _record(services, made, method)
-    return json(_me(made.caller.actor, made.caller.role, made.caller.scopes), 200, (_cookie(call, made.secret),))
+    return json(_me(made.caller), 200, (_cookie(call, made.secret),))
 
 
 async def _identify(services: Services, token: str) -> tuple[str, str, str]:
@@ -99,11 +100,11 @@ def _cookie(call: Call, secret: str) -> tuple[bytes, bytes]:
 
 async def me(call: Call) -> Answer:
     call.allow()
-    return json(_me(call.caller.actor, call.caller.role, call.caller.scopes))
+    return json(_me(call.caller))
 
 
-def _me(actor: str, role: str, scopes: frozenset[str]) -> Me:
-    return Me(actor, role, sorted(scopes))
+def _me(caller: Caller) -> Me:
+    return Me(caller.actor, caller.role, sorted(caller.scopes))
 
 
 ENDPOINTS: Final = (

@@ -1,4 +1,4 @@
-"""`/metrics` for Prometheus. Depths, lags and totals are read when asked; appends are counted as they happen."""
+"""`/metrics` for Prometheus: depths, lags and totals are read when asked, appends counted as they happen."""
 
 from __future__ import annotations
 
@@ -70,7 +70,8 @@ class _Fixed:
 async def _totals(services: Services) -> Totals:
     async with services.pool.connection() as connection:
         rows = await (await connection.execute(sql.load("queue_totals"))).fetchall()
-    return [(row[0], dict(zip((*_OUTCOMES, "enqueued"), row[1:7], strict=True)), row[7], row[8]) for row in rows]
+    counted = (*_OUTCOMES, "enqueued")
+    return [(row[0], dict(zip(counted, row[1:7], strict=True)), row[7], row[8]) for row in rows]
 
 
 def _queues(stats: AllStats) -> Iterator[Metric]:
@@ -130,8 +131,8 @@ def _system(services: Services, lags: list[Lag], workers: int) -> Iterator[Metri
          services.appender.last.head if services.appender.last else services.tail.position),
     ):  # fmt: skip
         yield GaugeMetricFamily(name, help_, value=value)
-    unknown = CounterMetricFamily("hivelog_unknown_events", "Events skipped as unknown.", value=types.skipped.total())
-    yield unknown
+    skipped = types.skipped.total()
+    yield CounterMetricFamily("hivelog_unknown_events", "Events skipped as unknown.", value=skipped)
 
 
 async def metrics(call: Call) -> Answer:

@@ -106,7 +106,8 @@ def _content(kind: Any, schemas: dict[str, Any], description: str) -> dict[str, 
 def _parameters(endpoint: Endpoint) -> list[dict[str, Any]]:
     text = {"type": "string"}
     found: list[dict[str, Any]] = [
-        {"name": name, "in": "path", "required": True, "schema": text} for name in _NAMES.findall(endpoint.path)
+        {"name": name, "in": "path", "required": True, "schema": text}
+        for name in _NAMES.findall(endpoint.path)
     ]
     found += [
         {"name": name, "in": "query", "description": said, "schema": text}

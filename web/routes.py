@@ -20,6 +20,7 @@ from . import (
     pages,
     queues,
     stats_api,
+    worker_claims,
     worker_protocol,
 )
 from .dispatch import Dispatch, NotFound
@@ -30,6 +31,7 @@ from .socket import StatusSocket
 # The hot path first: routes are tried in order. `/queue/status` comes before `/queue/{queue}`.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *enqueueing.ENDPOINTS,
+    *worker_claims.ENDPOINTS,
     *worker_protocol.ENDPOINTS,
     *jobs.ENDPOINTS,
     *lists.ENDPOINTS,

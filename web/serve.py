@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import sys
 from typing import Final
 
@@ -27,16 +28,16 @@ class Server(uvicorn.Server):
         super().__init__(config)
         self._application = application
 
-    async def shutdown(self, sockets: list[object] | None = None) -> None:
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._application.stop_streams()
         await asyncio.sleep(0)
-        await super().shutdown(sockets)  # type: ignore[arg-type]
+        await super().shutdown(sockets)
 
 
 def make_server(settings: Settings, application: Application, *, root_path: str = "") -> Server:
     """A server for this application; `await server.serve()` runs it until a signal."""
     config = uvicorn.Config(
-        application,  # type: ignore[arg-type]
+        application,
         host=settings.host,
         port=settings.port,
         root_path=root_path.rstrip("/"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .hub import Hub
     from .metrics import Metrics
     from .stream import Places
-    from .worker_protocol import Protocol
+    from .worker_sessions import Protocol
 
 _REMEMBERED: Final = 4096
 

@@ -66,7 +66,8 @@ async def status(call: Call) -> Answer:
         last_id = call.header(b"last-event-id") or call.query.get("last_event_id")
         return cast("Answer", EventStream(call.services, call.caller, filter_, last_id, call.receive))
     found = await stats_of_all(call.services)
-    queues = {name: of for name, of in found.queues.items() if filter_.queues is None or name in filter_.queues}
+    wanted = filter_.queues
+    queues = {name: of for name, of in found.queues.items() if wanted is None or name in wanted}
     body = {
         "type": "queue_stats", "data": {"queues": queues}, "timestamp": times.to_text(found.timestamp),
         "position": found.position,
