@@ -141,6 +141,9 @@ class _Escaped(Exception):
 def _guarded(function: Function, ctx: JobContext, payload: Any) -> Any:
     try:
         return function(ctx, payload)
+    except StopIteration as error:
+        # No future can carry it: the attempt would never end.
+        raise RuntimeError("the handler raised StopIteration") from error
     except Exception:
         raise
     except BaseException as error:
@@ -160,8 +163,10 @@ def _raised(error: BaseException) -> Failure:
         return _failure("cancelled", error)
     if isinstance(error, child.Died):
         return Failure("error", "ProcessDied", str(error), str(error))
+    if isinstance(error, child.Unfit):
+        return Failure("result", error.error_type, _clean(error.message), error.text)
     if isinstance(error, child.Raised):
-        return Failure("error", error.error_type, error.message, error.text)
+        return Failure("error", error.error_type, _clean(error.message), error.text)
     return _failure("error", error)
 
 
@@ -170,4 +175,9 @@ def _failure(cause: Cause, error: BaseException) -> Failure:
         message = str(error)
     except Exception:
         message = "(no text)"
-    return Failure(cause, type(error).__name__, message.replace("\0", "\\0")[:2000], _text(error))
+    return Failure(cause, type(error).__name__, _clean(message), _text(error))
+
+
+def _clean(message: str) -> str:
+    """What JSON and PostgreSQL take: no NUL, no half of a surrogate pair."""
+    return message[:2000].replace("\0", "\\0").encode("utf-8", "replace").decode()

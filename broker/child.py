@@ -11,6 +11,7 @@ import contextlib
 import inspect
 import multiprocessing
 import signal
+import threading
 import traceback
 from multiprocessing.connection import Connection
 from typing import Any
@@ -36,6 +37,10 @@ class Raised(Exception):
         self.error_type, self.message, self.text = error_type, message, text
 
 
+class Unfit(Raised):
+    """The handler returned what cannot be encoded, or is too large."""
+
+
 def preload(modules: list[str]) -> None:
     """Import the handlers' modules once, in the fork server."""
     _context.set_forkserver_preload(["hivelog", *modules])
@@ -50,8 +55,16 @@ async def run(handler: Handler, ctx: JobContext, body: bytes, result_limit: int)
     )  # fmt: skip
     process = _context.Process(target=_main, args=arguments, daemon=True)
     # Starting talks to the fork server, which may be starting itself: not on the loop.
-    await asyncio.to_thread(process.start)
-    theirs.close()
+    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+    try:
+        await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        # It starts all the same, and must not run on with nobody to kill it.
+        starting.add_done_callback(lambda _: threading.Thread(target=_end, args=(process,)).start())
+        ours.close()
+        raise
+    finally:
+        theirs.close()
     try:
         return await _answer(ours, ctx)
     except EOFError:
@@ -78,7 +91,7 @@ async def _answer(pipe: Connection, ctx: JobContext) -> Any:
             elif kind == "result":
                 return rest[0]
             else:
-                raise Raised(*rest)
+                raise (Unfit if kind == "unfit" else Raised)(*rest)
     finally:
         loop.remove_reader(pipe.fileno())
 
@@ -112,6 +125,7 @@ def _main(
     def report(_: int, progress: Progress) -> None:
         pipe.send(("progress", progress.percent, progress.message))
 
+    kind = "error"
     try:
         registry.load([module])
         handler = registry.handlers[type_]
@@ -119,10 +133,11 @@ def _main(
         result = handler.function(ctx, handler.decoder.decode(body))
         if inspect.isawaitable(result):
             result = asyncio.run(_await(result))
+        kind = "unfit"
         pipe.send(("result", _encoded(result, result_limit)))
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        pipe.send(("error", type(error).__name__, str(error), text))
+        pipe.send((kind, type(error).__name__, str(error), text))
 
 
 def _encoded(result: Any, limit: int) -> Any:

@@ -90,8 +90,12 @@ class Claims:
         except (RedisUnavailable, ScriptFailed) as error:
             self._feeder.failed(error)
 
+    def forget(self, queues: Collection[int]) -> None:
+        """The caller has taken note of the news of these queues."""
+        self._wakes.forget(queues)
+
     async def wait_for_wake(self, queues: Collection[int], timeout: float) -> set[int]:
-        """Wait until some of the queues have news since their last `pop`: these. None after `timeout` s."""
+        """Wait until some of the queues have news since their last `pop` or `forget`: these. None after `timeout` s."""
         return await self._wakes.wait(queues, timeout)
 
 

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import msgspec
+import psycopg
 import structlog
 
 from ..events import ids, types, vault
@@ -55,7 +56,8 @@ class ProgressLog:
             return
         try:
             await self._appender.submit(Part(moves=moves, patient=patient))
-        except LogError as error:
+        except (LogError, psycopg.Error) as error:
+            # Never worth an attempt, nor the task that writes everybody's.
             _log.debug("progress_not_written", error=str(error))
 
     def _move(self, token: int) -> Move | None:
@@ -69,7 +71,7 @@ class ProgressLog:
             ids.to_text(job), "progressed", "lease", "lease", 0, self.actor, token=token, data=data
         )  # fmt: skip
         if progress.message is not None:
-            sealed = key.seal(vault.PROGRESS, progress.message.encode())
+            sealed = key.seal(vault.PROGRESS, progress.message.encode("utf-8", "replace"))
             move.slot, move.body, move.digest = vault.PROGRESS, sealed.body, sealed.digest
             move.body_size = sealed.size
         return move

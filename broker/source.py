@@ -37,6 +37,7 @@ class Source:
         self._resting: dict[int, float] = {}
         self._turn = 0
         self._asked = 0
+        self._asking = 0  # queues asked of the last round, when there are more than slots
         self.hungry = True
         self.paused = False
 
@@ -73,9 +74,14 @@ class Source:
                     return Wanted(starts, [], claimed.id)
                 if not self._feeder.behind(_BEHIND):
                     return None
-        self.hungry = False
-        share = -(-limit // len(queues))
-        return Wanted([], [Pick(self._session, queue, self._types, share) for queue in queues], None)
+        # Fewer slots than queues: the rest have their turn next, and are asked without waiting for the poll.
+        self._asking = (self._asking + limit) % len(queues) if limit < len(queues) else 0
+        self.hungry = self._asking >= limit
+        share, more = divmod(limit, len(queues))
+        picks = [
+            Pick(self._session, queue, self._types, share + (n < more)) for n, queue in enumerate(queues[:limit])
+        ]
+        return Wanted([], picks, None)
 
     def answered(self, part: Part, outcome: Outcome) -> None:
         """Learn from what the log made of it."""
@@ -89,9 +95,10 @@ class Source:
     async def wait(self) -> None:
         """Until Redis says that there is work, at most a second."""
         woken = await self._claims.wait_for_wake(self._queues, _POLL)
-        if woken:
-            for queue in woken:
-                self._resting.pop(queue, None)
+        # Taken note of (`hungry`): with every slot busy no pop would, and the next wait would not wait at all.
+        self._claims.forget(woken)
+        for queue in woken:
+            self._resting.pop(queue, None)
         self.hungry = True
 
     def _awake(self) -> list[int]:

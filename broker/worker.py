@@ -74,6 +74,8 @@ class Worker:
         self._progress = ProgressLog(appender, self._lookup)
         self._running: dict[int, Running] = {}
         self._ended: list[tuple[Running, End, Ending | None]] = []
+        self._settling: set[int] = set()  # tokens whose end is not answered yet: still ours to the database
+        self._disowned: set[int] = set()  # tokens given back unseen, whose start may yet be told to us
         self._starting = 0
         self._turns = 0  # parts under way
         self._wake = asyncio.Event()
@@ -177,6 +179,7 @@ class Worker:
         self._turns -= 1
         self._starting -= wanted
         self._wake.set()
+        self._settling.difference_update(running.job.token for running, _, _ in ended)
         if (error := done.exception()) is not None:
             self._failed(error, ended)
             return
@@ -186,7 +189,8 @@ class Worker:
             self._refused(outcome, ended)
         self._source.answered(part, outcome)
         for job in outcome.started:
-            self._launch(job)
+            if job.token not in self._disowned:
+                self._launch(job)
 
     def _failed(self, error: BaseException, ended: list[tuple[Running, End, Ending | None]]) -> None:
         """The part cannot be written, ever: another epoch, or an end that the server rejects."""
@@ -249,6 +253,7 @@ class Worker:
             end = released(running.job, reason, cancelling=cancelling, now=now)
         else:
             end = end_of(running.job, running.key, ending, cancelling=cancelling, now=now)
+        self._settling.add(running.job.token)
         self._ended.append((running, end, ending))
         self._wake.set()
 
@@ -290,17 +295,25 @@ class Worker:
         assert self.session is not None
         while True:
             await asyncio.sleep(self.session.heartbeat)
-            held = await self._sessions.beat(self.session, list(self._running), len(self._running))
-            # A sick database must not breed duplicates: who cannot beat does not claim.
-            self._source.paused = held is None
-            if held is None:
-                continue
-            if held.gone:
-                _log.error("session_declared_lost", name=self.name, jobs=len(self._running))
-                self._drop(list(self._running))
-                await self._register(queues)
-                continue
+            try:
+                await self._beat_once(queues)
+            except Exception:
+                # A worker without a heartbeat is dead to the others: never let this task end.
+                self._source.paused = True
+                _log.exception("heartbeat_failed", name=self.name)
+
+    async def _beat_once(self, queues: list[str]) -> None:
+        assert self.session is not None
+        tokens = [*self._running, *self._settling]
+        held = await self._sessions.beat(self.session, tokens, len(self._running))
+        if held is not None and held.gone:
+            _log.error("session_declared_lost", name=self.name, jobs=len(self._running))
+            self._drop(list(self._running))
+            await self._register(queues)
+        elif held is not None:
             self._obey(held)
+        # A sick database must not breed duplicates: who cannot beat does not claim.
+        self._source.paused = held is None
 
     def _obey(self, held: Held) -> None:
         for token in held.cancel:
@@ -310,8 +323,19 @@ class Worker:
                     running.task.cancel()
         self._drop(held.lost)
         if held.unlisted:
-            ends = [End(job, token, "released") for job, token in held.unlisted]
-            self._appender.post(Part(ends=ends, patient=True))
+            self._give_back(held.unlisted)
+
+    def _give_back(self, unlisted: list[tuple[bytes, int]]) -> None:
+        """Leases whose start we were never told. The answer may still be on its way (it was lost, and the
+        log is asked for it first): then the job must not run here too."""
+        known = self._running.keys() | self._settling
+        ends = [End(job, token, "released") for job, token in unlisted if token not in known]
+        if not ends:
+            return
+        tokens = {end.token for end in ends}
+        self._disowned |= tokens
+        future = self._appender.post(Part(ends=ends, patient=True))
+        future.add_done_callback(lambda _: self._disowned.difference_update(tokens))
 
     def _cancellable(self, running: Running) -> bool:
         """A thread goes on whatever we do: it is asked by `ctx.cancelled`, and keeps its slot."""

@@ -435,6 +435,7 @@ class Machine(RuleBasedStateMachine):
 
     async def _settle(self) -> None:
         """Redis in reach again: it must become what the log says."""
+        self.proxy._swallow = False
         for feed in self.feeds:
             feed.away, feed.next = False, ""
         await self._eventually(self._caught_up)
@@ -467,7 +468,7 @@ class Machine(RuleBasedStateMachine):
         at = self.adversary.checkpoint()
         row = self.probe.execute("select max(position) from hivelog.batches").fetchone()
         return at is not None and row is not None and at[1] == row[0] and all(
-            engine.feeder.available for engine in self.engines
+            engine.feeder.available and engine.appender.available for engine in self.engines
         )  # fmt: skip
 
     async def _eventually(self, condition: Callable[[], Awaitable[bool]], seconds: float = 12.0) -> None:
