@@ -95,7 +95,7 @@ class Claims:
         self._wakes.forget(queues)
 
     async def wait_for_wake(self, queues: Collection[int], timeout: float) -> set[int]:
-        """Wait until some of the queues have news since their last `pop` or `forget`: these. None after `timeout` s."""
+        """Wait for news of some of the queues since their last `pop` or `forget`; none after `timeout` s."""
         return await self._wakes.wait(queues, timeout)
 
 

@@ -79,7 +79,8 @@ class Source:
         self.hungry = self._asking >= limit
         share, more = divmod(limit, len(queues))
         picks = [
-            Pick(self._session, queue, self._types, share + (n < more)) for n, queue in enumerate(queues[:limit])
+            Pick(self._session, queue, self._types, share + (n < more))
+            for n, queue in enumerate(queues[:limit])
         ]
         return Wanted([], picks, None)
 
@@ -95,7 +96,7 @@ class Source:
     async def wait(self) -> None:
         """Until Redis says that there is work, at most a second."""
         woken = await self._claims.wait_for_wake(self._queues, _POLL)
-        # Taken note of (`hungry`): with every slot busy no pop would, and the next wait would not wait at all.
+        # Noted in `hungry`: with every slot busy no pop does it, and the next wait would not wait at all.
         self._claims.forget(woken)
         for queue in woken:
             self._resting.pop(queue, None)

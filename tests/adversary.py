@@ -113,7 +113,7 @@ class _Head(msgspec.Struct):
 
 
 class BadFeed:
-    """Between one process and its Redis: the next feed is lost, sent twice, or sent after the one behind it."""
+    """Between a process and its Redis: the next feed is lost, sent twice, or sent after the one behind."""
 
     def __init__(self, connection: Redis) -> None:
         self._command, self._run = connection.command, connection.run

@@ -24,7 +24,6 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from .conftest import Servers, new_database
 from hivelog.broker.audit import audit
 from hivelog.broker.drain import Drains
 from hivelog.broker.engine import Engine
@@ -40,12 +39,19 @@ from hivelog.events.read import Event
 from hivelog.settings import Settings
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 from simulated_clock import Clock
 
 from .adversary import Adversary, BadFeed
-from .queue_model import DEAD_AFTER, ENDED, QueueModel, Seen
+from .conftest import Servers, new_database
 from .proxy import Proxy, proxied
+from .queue_model import DEAD_AFTER, ENDED, QueueModel, Seen
 from .simulated_worker import ENDINGS, SimulatedWorker
 from .test_append import INTACT
 
@@ -53,7 +59,8 @@ T = TypeVar("T")
 QUEUES = ("alpha", "beta")
 TYPES = ("one", "two")
 LONG = int(os.environ.get("HIVELOG_INVARIANTS", "0"))
-PHASES = [phase for phase in Phase if phase is not Phase.shrink or not os.environ.get("NOSHRINK")]
+# Shrinking takes minutes: only where somebody asked for a long run.
+PHASES = [phase for phase in Phase if phase is not Phase.shrink or LONG]
 STEP = 4.0  # seconds: what the reaper still takes for one observation
 
 _EVENTS = """
@@ -64,7 +71,8 @@ from hivelog.events where position > %s order by position
 _TABLES = """
 select 'pending', uuid_send(job), queue, type, priority, version, attempt, retry,
     round(extract(epoch from due_at) * 1000)::bigint from hivelog.pending
-union all select 'queued', uuid_send(job), queue, type, priority, version, attempt, retry, null from hivelog.ready
+union all select 'queued', uuid_send(job), queue, type, priority, version, attempt, retry, null
+from hivelog.ready
 union all select 'processing', uuid_send(job), queue, type, priority, version, attempt, retry, token
 from hivelog.leases
 """
@@ -266,7 +274,8 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.of("pending", "queued"))
     @rule(data=st.data(), priority=st.sampled_from([None, 7, 900]), delay=st.sampled_from([None, -5, 2, 9]))
     def reschedule(self, data: st.DataObject, priority: int | None, delay: int | None) -> None:
-        job = data.draw(st.sampled_from(sorted(j.id for j in self.model.of("pending", "queued"))), label="job")
+        waiting = sorted(j.id for j in self.model.of("pending", "queued"))
+        job = data.draw(st.sampled_from(waiting), label="job")
         at = None if delay is None else self._in(delay)
         if priority is None and at is None:
             return
@@ -572,7 +581,13 @@ def test_the_system_is_what_the_model_says(servers: Servers, prepared: str, redi
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=LONG or 15, stateful_step_count=80 if LONG else 40, deadline=None,
-            derandomize=not LONG, database=None, phases=PHASES, suppress_health_check=list(HealthCheck), print_blob=True,
-        ),  # fmt: skip
+            max_examples=LONG or 25,
+            stateful_step_count=80 if LONG else 40,
+            deadline=None,
+            derandomize=not LONG,
+            database=None,
+            phases=PHASES,
+            suppress_health_check=list(HealthCheck),
+            print_blob=True,
+        ),
     )

@@ -1,4 +1,4 @@
-"""Handlers for the tests of the worker: well-behaved ones and all the others. Also loaded by real processes."""
+"""Handlers for the tests of the worker: good ones and all the others. Also loaded by real processes."""
 
 from __future__ import annotations
 

@@ -1,0 +1,125 @@
+"""Servers that fail while jobs flow: nothing is lost, nothing runs twice, nobody is declared dead for it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hivelog.broker.enqueue import Item
+from hivelog.broker.reaper import Reaper
+
+from .adversary import Adversary
+from .proxy import proxied
+from .test_append import assert_intact
+from .test_worker import MODULE, Bench, opened, until, working
+
+JOBS = 120
+
+
+async def runs(file: Path) -> list[str]:
+    return file.read_text().splitlines() if file.exists() else []
+
+
+async def put_all(bench: Bench, file: Path, seconds: float) -> None:
+    for start in range(0, JOBS, 10):
+        items = [
+            Item("work", "note", {"file": str(file), "n": n, "seconds": 0.01}, {"max_retries": 0})
+            for n in range(start, start + 10)
+        ]
+        await bench.engine.enqueuer.enqueue_many(items, actor="test")
+        await asyncio.sleep(seconds / JOBS * 10)
+
+
+@pytest.mark.parametrize(
+    "fault", ["flush", "evict_ready", "lose_an_id", "restore", "wrong_type", "kill_connections"]
+)
+async def test_redis_goes_wrong_while_jobs_flow(
+    database: str, redis_url: str, tmp_path: Path, fault: str
+) -> None:
+    file = tmp_path / "runs"
+    adversary = Adversary(redis_url, random.Random(7))
+    async with opened(database, redis_url) as bench, working(bench.engine):
+        putting = asyncio.create_task(put_all(bench, file, 1.5))
+        for _ in range(4):
+            await asyncio.sleep(0.35)
+            getattr(adversary, fault)()
+            adversary.remember()
+        await putting
+
+        async def all_ended() -> bool:
+            query = "select count(*) from hivelog.events where type = 'completed'"
+            row = bench.probe.execute(query).fetchone()
+            return bool(row and row[0] == JOBS)
+
+        await until(all_ended, 40)
+    adversary.close()
+    assert sorted(await runs(file)) == sorted(f"{n} 1" for n in range(JOBS))
+    assert_intact(database)
+
+
+async def test_postgres_is_away_for_longer_than_dead_after(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    """Results are held and settled; nobody is declared dead; nothing runs twice."""
+    file = tmp_path / "runs"
+    async with (
+        proxied(database, tmp_path) as proxy,
+        opened(database, redis_url) as bench,
+        opened(proxy.url, redis_url, probe=database) as far,
+        working(far.engine),
+    ):
+        reaper = Reaper(far.engine.appender, far.engine.names, far.engine.pool, grace=30, interval=0.3)
+        reaping = asyncio.create_task(reaper.run())
+        payloads: list[dict[str, Any]] = [
+            {"file": str(file), "n": n, "seconds": 0.3 + n * 0.3} for n in range(8)
+        ]
+        jobs = [await bench.put("note", payload) for payload in payloads]
+        for job in jobs:
+            await bench.happened(job, "started")
+        proxy.cut(refuse=True)
+        await asyncio.sleep(5)  # dead-after is 3 s: this time must really pass, heartbeats are not simulated
+        proxy.restore()
+        for job in jobs:
+            assert (await bench.ended(job))[0] == "completed"
+        await asyncio.sleep(2.5)  # two heartbeats: whatever would be given back wrongly has been
+        assert [bench.types(job) for job in jobs] == [["enqueued", "started", "completed"]] * 8
+        reaping.cancel()
+    assert len(await runs(file)) == 8
+    assert_intact(database)
+
+
+async def test_a_killed_worker_process_loses_nothing(database: str, redis_url: str, tmp_path: Path) -> None:
+    file = tmp_path / "runs"
+    script = (
+        "import asyncio\nfrom hivelog.settings import Settings\n"
+        "from hivelog.broker.serving import WorkerOptions, run_worker\n"
+        f"asyncio.run(run_worker(Settings.load(), WorkerOptions(modules=({MODULE!r},), queues=('work',))))\n"
+    )
+    environment = os.environ | {
+        "DATABASE_URL": database, "REDIS_URL": redis_url, "HIVELOG_HEARTBEAT_SECONDS": "1",
+        "HIVELOG_DEAD_AFTER_SECONDS": "2", "PYTHONPATH": str(Path(__file__).parents[1]),
+    }  # fmt: skip
+    async with opened(database, redis_url) as bench:
+        process = subprocess.Popen([sys.executable, "-c", script], env=environment)
+        try:
+            job = await bench.put("note", {"file": str(file), "seconds": 30}, max_retries=1)
+
+            async def began() -> bool:
+                return bool(await runs(file))
+
+            await until(began, 30)
+        finally:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        reaper = Reaper(bench.engine.appender, bench.engine.names, bench.engine.pool, interval=0.2)
+        reaping = asyncio.create_task(reaper.run())
+        assert (await bench.happened(job, "lost"))["to"] == "pending"
+        reaping.cancel()
+    assert_intact(database)
