@@ -455,17 +455,16 @@ class Machine(RuleBasedStateMachine):
         if not self.honest:
             # What the audit finds out within seconds when counts differ, done at once for all that may.
             self.engines[0].feeder.catch_up(anew=True)
-            await self._eventually(self._same(wanted))
-        else:
-            await self._eventually(self._same(wanted))
-        assert not await audit(self.engines[0].redis, self.engines[0].pool)
+        await self._eventually(self._same(wanted))
         self.honest = True
 
     def _same(self, wanted: dict[Any, Any]) -> Callable[[], Awaitable[bool]]:
         async def same() -> bool:
             with contextlib.suppress(Exception):
                 await sweep(self.engines[0].redis, self.engines[0].pool)
-            return self.adversary.claims() == 0 and self.adversary.ready() == wanted
+                differences = await audit(self.engines[0].redis, self.engines[0].pool)
+                return not differences and self.adversary.claims() == 0 and self.adversary.ready() == wanted
+            return False
 
         return same
 

@@ -104,7 +104,7 @@ async def test_a_killed_worker_process_loses_nothing(database: str, redis_url: s
     )
     environment = os.environ | {
         "DATABASE_URL": database, "REDIS_URL": redis_url, "HIVELOG_HEARTBEAT_SECONDS": "1",
-        "HIVELOG_DEAD_AFTER_SECONDS": "2", "PYTHONPATH": str(Path(__file__).parents[1]),
+        "HIVELOG_DEAD_AFTER_SECONDS": "3", "PYTHONPATH": str(Path(__file__).parents[1]),
     }  # fmt: skip
     async with opened(database, redis_url) as bench:
         process = subprocess.Popen([sys.executable, "-c", script], env=environment)
