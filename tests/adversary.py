@@ -24,7 +24,7 @@ class Adversary:
     def __init__(self, url: str, rng: random.Random) -> None:
         self._redis: Any = redis.Redis.from_url(url)
         self._rng = rng
-        self._dump: dict[bytes, bytes] = {}
+        self._dump: dict[bytes, tuple[bytes, int]] = {}
 
     def close(self) -> None:
         self._redis.close()
@@ -47,14 +47,14 @@ class Adversary:
 
     def remember(self) -> None:
         """Take a dump..."""
-        self._dump = {key: self._redis.dump(key) for key in self.keys()}
+        self._dump = {key: (self._redis.dump(key), max(self._redis.pttl(key), 0)) for key in self.keys()}
 
     def restore(self) -> None:
         """...and come back with it later, as after a failover to a stale replica."""
         self._redis.flushdb()
-        for key, dump in self._dump.items():
+        for key, (dump, lifetime) in self._dump.items():
             if dump is not None:
-                self._redis.restore(key, 0, dump, replace=True)
+                self._redis.restore(key, lifetime, dump, replace=True)
 
     def add_ids(self, queue: int, type_: int, ids: list[bytes]) -> None:
         """Foreign, finished or running ids, or ready ones where they do not belong."""
@@ -93,6 +93,10 @@ class Adversary:
                 if self._redis.type(key) == b"zset":
                     found[int(queue), int(type_)] = dict(self._redis.zrange(key, 0, -1, withscores=True))
         return {place: ids for place, ids in found.items() if ids}
+
+    def forget_builds(self) -> None:
+        """Let the time pass (15 s) after which a builder that died is forgotten."""
+        self._redis.delete(_KEYS + b"building")
 
     def claims(self) -> int:
         keys = [_KEYS + build + b":claims" for build in self._builds()]

@@ -447,6 +447,7 @@ class Machine(RuleBasedStateMachine):
         self.proxy._swallow = False
         for feed in self.feeds:
             feed.away, feed.next = False, ""
+        self.adversary.forget_builds()
         await self._eventually(self._caught_up)
         self.read_on()
         wanted: dict[tuple[int, int], dict[bytes, float]] = {}
@@ -485,6 +486,7 @@ class Machine(RuleBasedStateMachine):
             assert time.monotonic() < deadline, (
                 f"{condition.__qualname__}: {self.adversary.checkpoint()} {self.adversary.ready()}"
                 f" {self.adversary.claims()} {[e.feeder.available for e in self.engines]}"
+                f" {self.adversary.keys()} {[e.redis.error for e in self.engines]}"
             )
             await asyncio.sleep(0.02)
 
