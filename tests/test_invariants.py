@@ -39,13 +39,7 @@ from hivelog.events.read import Event
 from hivelog.settings import Settings
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import (
-    RuleBasedStateMachine,
-    invariant,
-    precondition,
-    rule,
-    run_state_machine_as_test,
-)
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from simulated_clock import Clock
 
 from .adversary import Adversary, BadFeed
@@ -63,6 +57,8 @@ LONG = int(os.environ.get("HIVELOG_INVARIANTS", "0"))
 PHASES = [phase for phase in Phase if phase is not Phase.shrink or LONG]
 STEP = 4.0  # seconds: what the reaper still takes for one observation
 
+_ENDS = st.lists(st.sampled_from(sorted(ENDINGS)), min_size=3, max_size=3)
+# Draws never depend on what the system did (numbers are taken modulo): the same seed is the same run.
 _EVENTS = """
 select position, round(extract(epoch from recorded_at) * 1000)::bigint, uuid_send(stream), version,
     type::text, actor, queue, attempt, body_size, correlation, data
@@ -188,10 +184,11 @@ class Machine(RuleBasedStateMachine):
         assert self.keys.setdefault(key, *jobs) in jobs, "one key, the same job for ever"
         self.acknowledged |= dict.fromkeys(jobs, "alpha")
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), limit=st.integers(1, 4))
-    def claim(self, data: st.DataObject, limit: int) -> None:
-        worker = data.draw(st.sampled_from(self.workers), label="worker")
+    @rule(nth=st.integers(0, 60), limit=st.integers(1, 4))
+    def claim(self, nth: int, limit: int) -> None:
+        if not self.workers:
+            self.run(self._hire(0))
+        worker = self.workers[nth % len(self.workers)]
         taken = self.run(worker.claim(limit))
         if taken is None or not taken[0].picks:
             return
@@ -202,19 +199,21 @@ class Machine(RuleBasedStateMachine):
             wanted += self.model.choice(pick.queue, TYPES, pick.limit, outcome.recorded_at)
         assert sorted(job.job for job in outcome.started) == sorted(wanted)
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), count=st.integers(1, 3))
-    def end(self, data: st.DataObject, count: int) -> None:
-        worker = data.draw(st.sampled_from(self.workers), label="worker")
-        self._end(worker, data, count)
+    @rule(nth=st.integers(0, 60), count=st.integers(1, 3), hows=_ENDS)
+    def end(self, nth: int, count: int, hows: list[str]) -> None:
+        if not self.workers:
+            return
+        worker = self.workers[nth % len(self.workers)]
+        self._end(worker, hows[:count])
 
-    def _end(self, worker: SimulatedWorker, data: st.DataObject, count: int) -> None:
-        tokens = sorted(worker.held)[:count]
-        ends = [worker.end(token, data.draw(st.sampled_from(sorted(ENDINGS)))) for token in tokens]
+    def _end(self, worker: SimulatedWorker, hows: list[str]) -> None:
+        """Ends and claims in one part, as a turn of the real worker."""
+        tokens = sorted(worker.held)[: len(hows)]
+        ends = [worker.end(token, how) for token, how in zip(tokens, hows, strict=False)]
         if not ends:
             return
         expected = [self.model.answer_to_end(end.job, end.token, end.event) for end in ends]
-        claimed = self.run(worker.claim(data.draw(st.integers(0, 2), label="also claim") or 1, ends=ends))
+        claimed = self.run(worker.claim(len(hows), ends=ends))
         assert claimed is not None
         refused = claimed[1].refused
         lost = self.lost_one
@@ -233,10 +232,12 @@ class Machine(RuleBasedStateMachine):
         self.proxy.swallowed.clear()
         return lost
 
-    @precondition(lambda self: any(worker.held for worker in self.workers))
-    @rule(data=st.data(), percent=st.integers(0, 100))
-    def progress(self, data: st.DataObject, percent: int) -> None:
-        worker = data.draw(st.sampled_from([w for w in self.workers if w.held]), label="worker")
+    @rule(nth=st.integers(0, 60), percent=st.integers(0, 100))
+    def progress(self, nth: int, percent: int) -> None:
+        if not any(worker.held for worker in self.workers):
+            return
+        busy = [worker for worker in self.workers if worker.held]
+        worker = busy[nth % len(busy)]
         token = sorted(worker.held)[0]
         part = Part(moves=[worker.progress(token, percent)], patient=True)
         outcome = self.run(worker.engine.appender.submit(part))
@@ -254,28 +255,34 @@ class Machine(RuleBasedStateMachine):
             return "unknown"
         return str(done.status)
 
-    @precondition(lambda self: self.model.jobs)
-    @rule(data=st.data(), engine=st.integers(0, 1))
-    def cancel(self, data: st.DataObject, engine: int) -> None:
-        job = data.draw(st.sampled_from(sorted(self.model.jobs)), label="job")
+    @rule(nth=st.integers(0, 60), engine=st.integers(0, 1))
+    def cancel(self, nth: int, engine: int) -> None:
+        if not self.model.jobs:
+            return
+        job = list(self.model.jobs)[nth % len(self.model.jobs)]
         expected = self.model.answer_to_cancel(job)
         answer = self._command(self.engines[engine].jobs.cancel(job, actor="test", reason="no need"))
         # Behind the proxy an answer may be lost, or the connection with it; the caller then asks again.
         lost = self.lost_one and answer in ("already_finished", "cancelling")
         assert answer == expected or (engine == 1 and (lost or answer == "unknown"))
 
-    @precondition(lambda self: self.model.of(*ENDED))
-    @rule(data=st.data())
-    def retry(self, data: st.DataObject) -> None:
-        job = data.draw(st.sampled_from(sorted(self.model.jobs)), label="job")
+    @rule(nth=st.integers(0, 60))
+    def retry(self, nth: int) -> None:
+        if not self.model.of(*ENDED):
+            return
+        job = list(self.model.jobs)[nth % len(self.model.jobs)]
         expected = self.model.answer_to_retry(job)
         assert self._command(self.engines[0].jobs.retry(job, actor="test", payload={"x": 1})) == expected
 
-    @precondition(lambda self: self.model.of("pending", "queued"))
-    @rule(data=st.data(), priority=st.sampled_from([None, 7, 900]), delay=st.sampled_from([None, -5, 2, 9]))
-    def reschedule(self, data: st.DataObject, priority: int | None, delay: int | None) -> None:
-        waiting = sorted(j.id for j in self.model.of("pending", "queued"))
-        job = data.draw(st.sampled_from(waiting), label="job")
+    @rule(
+        nth=st.integers(0, 60), priority=st.sampled_from([None, 7, 900]),
+        delay=st.sampled_from([None, -5, 2, 9]),
+    )  # fmt: skip
+    def reschedule(self, nth: int, priority: int | None, delay: int | None) -> None:
+        if not self.model.of("pending", "queued"):
+            return
+        waiting = self.model.of("pending", "queued")
+        job = waiting[nth % len(waiting)].id
         at = None if delay is None else self._in(delay)
         if priority is None and at is None:
             return
@@ -326,10 +333,11 @@ class Machine(RuleBasedStateMachine):
         assert row is not None
         return int(row[0])
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def beat(self, data: st.DataObject) -> None:
-        self._beat(data.draw(st.sampled_from(self.workers), label="worker"))
+    @rule(nth=st.integers(0, 60))
+    def beat(self, nth: int) -> None:
+        if not self.workers:
+            return
+        self._beat(self.workers[nth % len(self.workers)])
 
     def _beat(self, worker: SimulatedWorker) -> None:
         known = worker.session.id in self.model.beats
@@ -352,44 +360,50 @@ class Machine(RuleBasedStateMachine):
 
     # -- workers come and go -----------------------------------------------------------------------------
 
-    @precondition(lambda self: len(self.workers) < 3)
     @rule(engine=st.integers(0, 1))
     def hire(self, engine: int) -> None:
+        if len(self.workers) >= 3:
+            return
         with contextlib.suppress(DatabaseUnavailable):
             self.run(self._hire(engine))
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def crash(self, data: st.DataObject) -> None:
-        self.workers.remove(data.draw(st.sampled_from(self.workers), label="worker"))
+    @rule(nth=st.integers(0, 60))
+    def crash(self, nth: int) -> None:
+        if not self.workers:
+            return
+        self.workers.remove(self.workers[nth % len(self.workers)])
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data(), limit=st.integers(1, 3))
-    def crash_after_the_pop(self, data: st.DataObject, limit: int) -> None:
+    @rule(nth=st.integers(0, 60), limit=st.integers(1, 3))
+    def crash_after_the_pop(self, nth: int, limit: int) -> None:
         """Popped from Redis, never appended."""
-        worker = data.draw(st.sampled_from(self.workers), label="worker")
+        if not self.workers:
+            return
+        worker = self.workers[nth % len(self.workers)]
         self.run(worker.source.take(limit))
         self.workers.remove(worker)
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def freeze(self, data: st.DataObject) -> None:
-        worker = data.draw(st.sampled_from(self.workers), label="worker")
+    @rule(nth=st.integers(0, 60))
+    def freeze(self, nth: int) -> None:
+        if not self.workers:
+            return
+        worker = self.workers[nth % len(self.workers)]
         self.workers.remove(worker)
         self.frozen.append(worker)
 
-    @precondition(lambda self: self.frozen)
-    @rule(data=st.data())
-    def thaw(self, data: st.DataObject) -> None:
+    @rule(hows=_ENDS)
+    def thaw(self, hows: list[str]) -> None:
         """It goes on where it was: first with what it holds, which may long be somebody else's."""
+        if not self.frozen:
+            return
         worker = self.frozen.pop()
         self.workers.append(worker)
-        self._end(worker, data, 3)
+        self._end(worker, hows)
 
-    @precondition(lambda self: self.workers)
-    @rule(data=st.data())
-    def leave(self, data: st.DataObject) -> None:
-        worker = data.draw(st.sampled_from(self.workers), label="worker")
+    @rule(nth=st.integers(0, 60))
+    def leave(self, nth: int) -> None:
+        if not self.workers:
+            return
+        worker = self.workers[nth % len(self.workers)]
         ends = [worker.end(token, "released") for token in sorted(worker.held)]
         if ends:
             self.run(worker.engine.appender.submit(Part(ends=ends, patient=True)))
@@ -582,7 +596,7 @@ def test_the_system_is_what_the_model_says(servers: Servers, prepared: str, redi
     run_state_machine_as_test(
         Machine,
         settings=settings(
-            max_examples=LONG or 25,
+            max_examples=LONG or 40,
             stateful_step_count=80 if LONG else 40,
             deadline=None,
             derandomize=not LONG,
