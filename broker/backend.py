@@ -60,6 +60,7 @@ class Backend(Struct, frozen=True, eq=False):
                     yield backend
                 finally:
                     await backend.drains.stop()
+                    await backend.enqueuer.bulks.stop()
             finally:
                 await appender.stop()
         finally:

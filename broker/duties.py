@@ -33,6 +33,7 @@ Duty = Callable[[], Awaitable[None]]
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _PARTITIONS_EVERY: Final = 30.0
 _ACTIONS_EVERY: Final = 15.0
+_BULKS_EVERY: Final = 5.0
 
 
 def every(seconds: float, work: Callable[[], Awaitable[Any]]) -> Duty:
@@ -62,6 +63,7 @@ def standard(backend: Backend, *, grace: float = 30.0) -> dict[str, Duty]:
         "marks": Marks(backend.pool).run,
         "partitions": every(_PARTITIONS_EVERY, partitions_ahead),
         "actions": every(_ACTIONS_EVERY, backend.drains.resume_unfinished),
+        "bulks": every(_BULKS_EVERY, backend.enqueuer.bulks.finish_abandoned),
     }
 
 

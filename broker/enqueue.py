@@ -27,6 +27,7 @@ from ..events.queue import QueueConfig
 from ..events.spec import Prepared
 from ..events.vault import Vault
 from . import idempotency, payload
+from .bulk import Bulks, is_big
 from .clock import DatabaseClock
 from .configuration import Configuration
 from .errors import Rejected, invalid, unknown_queue
@@ -75,6 +76,7 @@ class Enqueuer:
         vault: Vault,
         configuration: Configuration,
         clock: DatabaseClock,
+        bulks: Bulks | None = None,
     ) -> None:
         self._appender = appender
         self._names = names
@@ -82,6 +84,7 @@ class Enqueuer:
         self._vault = vault
         self._configuration = configuration
         self._clock = clock
+        self.bulks = bulks or Bulks(appender, pool)
         self._configs: dict[int, tuple[int, QueueConfig]] = {}
 
     async def enqueue(
@@ -219,8 +222,11 @@ class Enqueuer:
         return keys
 
     async def _submit(self, part: Part, items: Sequence[Item]) -> AcceptedMany:
-        outcome = await self._appender.post(part)
         jobs = [enqueue.job for enqueue in part.enqueues]
+        # Keys are taken and compared in the append itself, so that what has keys is one append.
+        if not part.keys and is_big(part.enqueues):
+            return AcceptedMany(jobs, await self.bulks.append(part.enqueues))
+        outcome = await self._appender.post(part)
         if not outcome.refused:
             return AcceptedMany(jobs, outcome.positions["n"][-1])
         known = await self._known(part, outcome)

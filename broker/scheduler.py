@@ -19,7 +19,8 @@ from ..events.batch import Appended, Move, Part
 from ..events.names import Names
 from ..events.pool import Pool
 
-BATCH: Final = 1000
+# Events an append: what others wait for meanwhile.
+BATCH: Final = 250
 POLL: Final = 1.0
 _SHORTEST: Final = 0.01
 

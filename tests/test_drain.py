@@ -110,6 +110,18 @@ async def test_what_arrives_during_a_drain_stays(backend: Backend, database: str
     assert stayed[0][0] + result.matched == 3000 + added
 
 
+async def test_jobs_that_move_during_a_drain_are_found_where_they_went(
+    backend: Backend, database: str
+) -> None:
+    jobs = await fill(backend, 600)
+    task = asyncio.create_task(drains(backend, chunk=300).drain("default", actor=ACTOR))
+    moves = (backend.jobs.reschedule(job, actor=ACTOR, priority=900) for job in jobs[::40])
+    await asyncio.gather(*moves, return_exceptions=True)
+    result = await task
+    assert result.cancelled == 600
+    assert rows(database, "select count(*) from hivelog.ready") == [(0,)]
+
+
 async def test_a_big_drain_is_an_action_with_an_exact_end(backend: Backend, database: str) -> None:
     await fill(backend, 300)
     big = drains(backend, at_once=100, chunk=50)

@@ -1,0 +1,2 @@
+-- A bulk is in the log.
+delete from hivelog.bulks where id = %(id)s
