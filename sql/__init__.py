@@ -25,7 +25,5 @@ def load(name: str) -> str:
 
 def without_comments(text: str) -> str:
     """Drop whole comment lines."""
-    kept = (
-        line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--")
-    )
+    kept = (line for line in text.splitlines() if line.strip() and not line.lstrip().startswith("--"))
     return "\n".join(kept)

@@ -16,6 +16,7 @@ from msgspec import Struct
 from starlette.types import Receive, Send
 
 from ..events import ids
+from ..events.read import head
 from .answers import NO_STORE, SECURITY
 from .callers import Caller
 from .errors import Problem, invalid
@@ -164,12 +165,19 @@ async def begin(services: Services, filter_: Narrowed, last_id: str | None) -> t
     epoch, _, position = last_id.partition("-")
     if not (epoch.isdigit() and position.isdigit() and len(last_id) < 40):
         return cursor, True
-    head = services.appender.last.head if services.appender.last else hub.position
     seen = int(position)
-    if int(epoch) != hub.epoch or seen > max(head, hub.position) or hub.position - seen > _FAR_BEHIND:
+    if int(epoch) != hub.epoch or hub.position - seen > _FAR_BEHIND:
+        return cursor, True
+    if seen > hub.position and seen > await _head(services):
         return cursor, True
     cursor.position = seen
     return cursor, False
+
+
+async def _head(services: Services) -> int:
+    """The client may have read from a process whose tail is ahead of this one's."""
+    async with services.pool.connection() as connection:
+        return (await head(connection)).position
 
 
 async def still_welcome(services: Services, caller: Caller) -> bool:
@@ -211,10 +219,12 @@ class EventStream:
             pass
 
     async def _write(self, send: Send) -> None:
+        # The place in the feed comes before the headers: what a page reads once the stream is open, and
+        # the stream itself, leave no gap between them.
+        cursor, reset = await begin(self._services, self._filter, self._last_id)
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         # A comment at once, so that proxies pass the response on.
         await _send(send, b": hivelog\nretry: 2000\n\n")
-        cursor, reset = await begin(self._services, self._filter, self._last_id)
         if reset:
             await _send(send, _reset(cursor))
         try:

@@ -2,7 +2,7 @@
 -- the second where old marks were thinned.
 create or replace function hivelog_reports.queue_depth_at(at timestamptz)
 returns table (queue text, pending integer, queued integer, processing integer)
-language sql stable as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select q.name, m.pending, m.ready, m.running
     from hivelog.queues q
     cross join lateral (

@@ -14,7 +14,7 @@ const ENDED = new Set(["completed", "failed", "cancelled", "expired"]);
 const STATES = { live: ["Live", "good"], wait: ["Connecting", "wait"], lost: ["Reconnecting", "bad"] };
 
 const byId = (id) => document.getElementById(id);
-const state = { queues: {}, workers: null, active: new Map(), recent: [], failures: [], scopes: new Set(), ahead: 0 };
+const state = { queues: {}, workers: null, active: new Map(), recent: [], failures: [], scopes: new Set(), ahead: 0, over: new Map(), reading: false };
 
 const page = {
   may: (scope) => state.scopes.has(scope),
@@ -60,7 +60,7 @@ function onFrame(frame) {
   if (frame.timestamp && frame.type !== "job_update") state.ahead = Date.parse(frame.timestamp) - Date.now();
   if (frame.type === "queue_stats") state.queues = frame.data.queues;
   else if (frame.type === "worker_status") state.workers = frame.data;
-  else if (frame.type === "job_update") onJob(frame.data);
+  else if (frame.type === "job_update") onJob({ ...frame.data, position: frame.position });
   draw();
 }
 
@@ -72,6 +72,7 @@ function onJob(update) {
     return;
   }
   state.active.delete(update.id);
+  if (state.reading) state.over.set(update.id, update.version);
   if (ENDED.has(update.status) && update.event !== "payload_erased") {
     const took = known?.started_at && update.ended_at ? (Date.parse(update.ended_at) - Date.parse(known.started_at)) / 1000 : null;
     state.recent = [{ ...update, took }, ...state.recent].slice(0, RECENT);
@@ -95,32 +96,43 @@ async function readFailures() {
 }
 
 async function readAll() {
-  const [snapshot, status, running] = await Promise.all([
-    get("queue/status"),
+  const snapshot = await get("queue/status");
+  onFrame(snapshot);
+  // The list is a projection: it must have reached what the feed had told before this page listened.
+  const position = snapshot.position;
+  const [status, running] = await Promise.all([
     get("workers/status"),
-    get("jobs?status=processing&limit=200"),
+    get(`jobs?status=processing&limit=200&after_position=${position}`),
     readFailures(),
   ]);
-  onFrame(snapshot);
   state.workers = status;
-  // The feed may have told more about a job than this list, which comes from a projection.
   const listed = new Map(running.jobs.map((job) => [job.id, job]));
-  for (const [id, job] of state.active) if (!listed.has(id) && job.position <= running.position) state.active.delete(id);
-  for (const [id, job] of listed) if (!(state.active.get(id)?.version >= job.version)) state.active.set(id, job);
+  for (const [id, job] of state.active) {
+    if (!listed.has(id) && job.position <= running.position) state.active.delete(id);
+  }
+  for (const [id, job] of listed) {
+    const known = state.active.get(id);
+    const over = state.over.get(id) ?? 0;
+    if (job.version > over) state.active.set(id, known?.version > job.version ? { ...job, ...known } : job);
+  }
+  state.over.clear();
 }
 
 async function refresh() {
+  if (state.reading) return;
+  state.reading = true;
   try {
     await readAll();
   } catch (error) {
     page.report(error);
   }
+  state.reading = false;
   draw();
 }
 
 function teach() {
   const address = new URL(".", location.href).href.replace(/\/$/, "");
-  const curl = `curl ${address}/queue/default/jobs -H "Authorization: Bearer $HIVELOG_ADMIN_TOKEN" \\\n  -d '{"type": "hello", "payload": {"name": "Ann"}}'`;
+  const curl = `curl ${address}/queue/default/jobs \\\n  -H "Authorization: Bearer $HIVELOG_ADMIN_TOKEN" \\\n  -d '{"type": "hello", "payload": {"name": "Ann"}}'`;
   const shell = `hivelog enqueue default hello '{"name": "Ann"}'`;
   byId("active-empty").replaceChildren(el("p", {}, "Nothing is running. Enqueue a job:"), command(shell), command(curl));
   byId("workers-empty").replaceChildren(
@@ -164,10 +176,8 @@ recent = recentJobs(page);
 failures = failureGroups(page);
 workers = workerRows(page);
 teach();
-await refresh();
-drawNow();
 follow({ onFrame, onState, onReset: refresh });
 setInterval(() => active.tick(), 1000);
-setInterval(() => (cards.sample(state.queues), draw()), 5000);
+setInterval(() => (cards.sample(state.queues), draw()), 2000);
 // A lost frame, a job that another process ended in a gap: the list corrects itself.
 setInterval(() => document.hidden || refresh(), 30_000);

@@ -17,6 +17,7 @@ export function follow({ onFrame, onState, onReset }) {
     else if (data.kind === "hello" && leading) shared.postMessage({ kind: "state", state: leading });
   };
   shared.postMessage({ kind: "hello" });
+  onReset();
   navigator.locks.request("hivelog-feed", () => {
     leading = "wait";
     listen({
@@ -38,8 +39,8 @@ function listen({ onFrame, onState, onReset }) {
     heard = Date.now();
     source.onopen = () => {
       onState("live");
-      if (!first) onReset(); // what was missed while this object was away is read anew
       first = false;
+      onReset(); // the stream is open, so what is read from now on leaves no gap before it
     };
     source.onmessage = ({ data }) => {
       heard = Date.now();

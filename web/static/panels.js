@@ -38,7 +38,7 @@ export function activeJobs(page) {
       text(parts.percent, job.progress == null ? "" : `${Math.round(job.progress)}%`);
       text(parts.message, job.progress_message);
       text(parts.worker, job.worker_id ?? "");
-      text(parts.since, `since ${clock(job.started_at)}`);
+      text(parts.since, job.started_at ? `since ${clock(job.started_at)}` : "");
       text(parts.cancel, job.cancelling ? "Cancelling…" : "Cancel");
       parts.cancel.disabled = Boolean(job.cancelling);
       tickOne(row);
@@ -48,7 +48,10 @@ export function activeJobs(page) {
       row.parts.cancel.disabled = true;
     },
   });
-  const tickOne = (row) => text(row.parts.took, duration(Math.max(0, (page.now() - Date.parse(row.job.started_at)) / 1000)));
+  const tickOne = (row) => {
+    const since = Date.parse(row.job.started_at);
+    text(row.parts.took, since ? duration(Math.max(0, (page.now() - since) / 1000)) : "–");
+  };
 
   return {
     set(jobs) {

@@ -20,7 +20,7 @@ const SMALL = [
 const SAMPLES = 60;
 
 export function queueCards(host, { may, report }) {
-  const past = new Map(); // name -> throughput, one sample every five seconds
+  const past = new Map(); // name -> throughput, one sample every two seconds
 
   const rows = new Rows(host, {
     key: ([name]) => name,

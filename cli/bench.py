@@ -1,0 +1,34 @@
+"""`hivelog bench`: the measurements of the source checkout."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Final
+
+import typer
+
+from .app import RUN, app
+from .errors import CommandError
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+
+
+@app.command(
+    rich_help_panel=RUN,
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+)
+def bench(context: typer.Context) -> int:
+    """Measure Hivelog beside PgQueuer on this machine, as `make bench` does; needs the source checkout.
+
+    Options go to the bench itself: `hivelog bench -- --help` lists them.
+
+    [bold]Example[/bold]
+
+    hivelog bench
+    """
+    if not (_ROOT / "tests" / "bench" / "__main__.py").is_file():
+        raise CommandError("the bench is not part of the installed package", "run it in the source checkout")
+    arguments = [argument for argument in context.args if argument != "--"]
+    return subprocess.run([sys.executable, "-m", "tests.bench", *arguments], cwd=_ROOT, check=False).returncode

@@ -1,0 +1,146 @@
+"""Child processes of `up`, `demo` and `--reload`: started again when they die, ended with their parent."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from typing import IO, Final
+
+from rich.console import Console
+from rich.text import Text
+
+_PAUSES: Final = (0.5, 30.0)  # seconds before a child that died is started again: first, longest
+_HEALTHY: Final = 20.0  # seconds after which a child counts as running well
+_COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue")
+_LINE: Final = 256 * 1024  # bytes of a log line that are read at most
+
+# Set for children: they end when their standard input does, which is when this process does, also by -9.
+FOLLOW: Final = "--end-with-parent"
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line of another `hivelog`, of this very installation."""
+    # -P: the current folder may hold modules named like those of packages.
+    return [sys.executable, "-P", "-m", "hivelog.cli", *arguments]
+
+
+def end_with_parent(stream: IO[bytes] | None = None) -> None:
+    """In a child: send ourselves SIGTERM when standard input ends."""
+
+    def watch() -> None:
+        with contextlib.suppress(OSError, ValueError):
+            while (stream or sys.stdin.buffer).read(1024):
+                pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+class Child:
+    """One child: what it runs, and how often it died."""
+
+    def __init__(self, name: str, arguments: tuple[str, ...], environment: Mapping[str, str]) -> None:
+        self.name, self._arguments, self._environment = name, arguments, dict(environment)
+        self.process: asyncio.subprocess.Process | None = None
+        self.starts = 0
+
+    async def start(self) -> asyncio.subprocess.Process:
+        """In a session of its own: Ctrl-C in the terminal is for the parent, which then tells its children."""
+        self.process = await asyncio.create_subprocess_exec(
+            *command(FOLLOW, *self._arguments),
+            env=self._environment,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
+            limit=_LINE,
+        )
+        self.starts += 1
+        return self.process
+
+    def signal(self, number: int) -> None:
+        if self.process is not None and self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self.process.send_signal(number)
+
+
+class Children:
+    """All children of one parent. `stop` ends them in the opposite order of their start."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._children: list[Child] = []
+        self._tasks: list[asyncio.Task[None]] = []
+        self._stopping = False
+
+    def run(self, name: str, *arguments: str, environment: Mapping[str, str] = os.environ) -> Child:
+        """Start a child and keep it running until `stop`."""
+        child = Child(name, arguments, environment)
+        colour = _COLOURS[len(self._children) % len(_COLOURS)]
+        self._children.append(child)
+        self._tasks.append(asyncio.create_task(self._keep(child, colour), name=f"child {name}"))
+        return child
+
+    async def stop(self, patience: float, hurry: asyncio.Event) -> None:
+        """SIGTERM each, the last one first; kill what has not ended after `patience` seconds, or when
+        `hurry` is set."""
+        self._stopping = True
+        for child, task in zip(reversed(self._children), reversed(self._tasks), strict=True):
+            child.signal(signal.SIGTERM)
+            hurried = asyncio.create_task(hurry.wait())
+            await asyncio.wait({task, hurried}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+            hurried.cancel()
+            if not task.done():
+                child.signal(signal.SIGKILL)
+                await asyncio.wait({task}, timeout=5)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _keep(self, child: Child, colour: str) -> None:
+        pause = _PAUSES[0]
+        while not self._stopping:
+            started = time.monotonic()
+            process = await child.start()
+            await self._copy(process, child.name, colour)
+            status = await process.wait()
+            if self._stopping:
+                return
+            pause = _PAUSES[0] if time.monotonic() - started > _HEALTHY else pause
+            self._say(child.name, colour, f"ended with {_reason(status)}; starting again in {pause:g} s")
+            await self._rest(pause)
+            pause = min(2 * pause, _PAUSES[1])
+
+    async def _rest(self, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while not self._stopping and time.monotonic() < deadline:  # noqa: ASYNC110 - rare and short
+            await asyncio.sleep(0.1)
+
+    async def _copy(self, process: asyncio.subprocess.Process, name: str, colour: str) -> None:
+        assert process.stdout is not None
+        while True:
+            try:
+                line = await process.stdout.readline()
+            except ValueError:  # longer than anything a log should hold
+                continue
+            if not line:
+                return
+            self._say(name, colour, line.decode("utf-8", "replace").rstrip("\n"))
+
+    def _say(self, name: str, colour: str, line: str) -> None:
+        width = max(len(child.name) for child in self._children)
+        self._console.print(Text.assemble((f"{name:<{width}} | ", colour), line), soft_wrap=True)
+
+
+def _reason(status: int) -> str:
+    return f"status {status}" if status >= 0 else f"signal {signal.Signals(-status).name}"
+
+
+def stop_signals(loop: asyncio.AbstractEventLoop, on_signal: Callable[[], None]) -> None:
+    """Call `on_signal` for Ctrl-C and SIGTERM."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, on_signal)

@@ -1,0 +1,102 @@
+"""`hivelog worker`: a process that runs handlers."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .app import RUN, Data, app
+from .errors import MISUSED, CommandError
+
+Handlers = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--handlers", "-m", metavar="MODULE", show_default=False,
+        help="A module with @handler functions; may be repeated. HIVELOG_HANDLERS unless given.",
+    ),
+]  # fmt: skip
+
+
+@app.command(rich_help_panel=RUN)
+def worker(
+    handlers: Handlers = None,
+    queue: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--queue", "-q", metavar="QUEUE", show_default=False,
+            help="A queue to serve; may be repeated. Those of the handlers unless given.",
+        ),
+    ] = None,
+    concurrency: Annotated[
+        int, typer.Option("--concurrency", "-c", min=1, max=10_000, help="Jobs that run at the same time.")
+    ] = 10,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", show_default=False,
+                     help="A label for people; host and process id unless given."),
+    ] = None,
+    reload: Annotated[
+        bool, typer.Option("--reload", help="Start again when a source file below here changes.")
+    ] = False,
+    data: Data = None,
+) -> int:
+    """Run the jobs of some queues.
+
+    SIGTERM or Ctrl-C lets running jobs finish for HIVELOG_GRACE_SECONDS, then gives them back; a second one
+    gives them back at once. Jobs that were given back do not count as attempts.
+
+    [bold]Examples[/bold]
+
+    hivelog worker --handlers shop.jobs --queue reports --concurrency 4
+
+    hivelog worker -m shop.jobs -m shop.mail --reload
+    """  # fmt: skip
+    from .servers import load_settings
+
+    settings = load_settings(data=data)
+    modules = tuple(handlers or settings.handlers)
+    if not modules:
+        raise CommandError("no handlers", "give --handlers MODULE, or set HIVELOG_HANDLERS", status=MISUSED)
+    if reload:
+        from .reload import run_and_reload
+
+        return run_and_reload(_without_reload(sys.argv[1:]), Path.cwd())
+    _run(modules, tuple(queue or ()), concurrency, name, data)
+    return 0
+
+
+def _run(
+    modules: tuple[str, ...], queues: tuple[str, ...], slots: int, name: str | None, data: Path | None
+) -> None:
+    import uvloop
+
+    from ..broker.serving import WorkerOptions, run_worker
+    from .servers import load_settings, reachable, require_migrated
+
+    importable_from_here()
+    with reachable(load_settings(data=data)) as settings:
+        require_migrated(settings)
+        options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name)
+        try:
+            uvloop.run(run_worker(settings, options))
+        except KeyError as error:
+            known = "`hivelog queues` lists them"
+            raise CommandError(f"there is no queue {error.args[0]!r}", known) from error
+
+
+def importable_from_here() -> None:
+    """`--handlers shop.jobs` means ./shop/jobs.py too. At the end of the path: a file here that is
+    named like a package must not take its place."""
+    here = os.getcwd()
+    if here not in sys.path:
+        sys.path.append(here)
+    # Children of isolation="process" look for the same modules.
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (os.environ.get("PYTHONPATH"), here)))
+
+
+def _without_reload(arguments: list[str]) -> list[str]:
+    return [argument for argument in arguments if argument != "--reload"]

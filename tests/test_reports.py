@@ -1,0 +1,111 @@
+"""The views of hivelog_reports against plain loops over the log."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+import psycopg
+from hivelog.events import job
+from hivelog.events.read import Event
+from hivelog.projections.rebuild import rebuild
+from hivelog.projections.runner import Runner
+
+from .histories import QUEUES, History
+from .log_writer import LogWriter, text
+from .model import job_types
+from .simulated_clock import Clock
+
+_ENDS = {"completed", "retry_scheduled", "failed", "cancelled", "expired", "lost", "released"}
+
+
+def attempts(events: list[Event]) -> Counter[tuple[bytes, int | None, str]]:
+    """(job, attempt, status) of every row that job_history must have."""
+    running: dict[bytes, int] = {}
+    states: dict[bytes, job.JobState] = {}
+    rows: Counter[tuple[bytes, int | None, str]] = Counter()
+    for event in events:
+        if event.type not in job_types():
+            continue
+        states[event.stream] = job.evolve(states.get(event.stream), event)
+        if event.type == "started":
+            running[event.stream] = event.attempt or 0
+        elif event.type in _ENDS and event.stream in running:
+            attempt = running.pop(event.stream)
+            status = "retried" if event.type == "retry_scheduled" else event.type
+            if status != "released":
+                rows[event.stream, attempt, status] += 1
+    rows.update((id_, attempt, "processing") for id_, attempt in running.items())
+    rows.update((id_, None, s.status) for id_, s in states.items() if s.attempt == 0)
+    return rows
+
+
+async def test_reports_of_a_random_history(database: str, clock: Clock) -> None:
+    chance = random.Random(3)
+    log = LogWriter(database)
+    history = History(log, clock)
+    history.play([tuple(chance.randint(0, 99) for _ in range(4)) for _ in range(200)])  # type: ignore[misc]
+    await Runner(database).catch_up()
+    check(log, history.events())
+    # The views must follow the tables when a new generation takes over.
+    for name in ("jobs", "failures", "workers"):
+        await rebuild(database, name)
+    check(log, history.events())
+    log.close()
+
+
+def check(log: LogWriter, events: list[Event]) -> None:
+    rows = log.conn.execute(
+        "select job_id, attempt, status, worker, ended_at, error from hivelog_reports.job_history"
+    ).fetchall()
+    assert Counter((r[0].bytes, r[1], r[2]) for r in rows) == attempts(events)
+    assert {r[3] for r in rows} <= {"one", "two", None}
+    for _, _, status, _, ended_at, error in rows:
+        assert (ended_at is None) == (status in ("pending", "queued", "processing"))
+        assert (error is not None) >= (status in ("failed", "retried", "lost"))
+    depths(log, events)
+    acted = log.conn.execute("select distinct actor from hivelog_reports.operator_actions").fetchall()
+    assert acted == [("test",)]
+    assert log.one("select count(*) from hivelog_reports.jobs") == len(
+        {e.stream for e in events if e.type == "enqueued"}
+    )
+    for view in ("queue_minutes", "failures", "workers"):
+        assert log.one(f"select count(*) from hivelog_reports.{view}") > 0
+
+
+def depths(log: LogWriter, events: list[Event]) -> None:
+    """queue_depth_at and position_at, at times between, on and beyond the events."""
+    times = [e.recorded_at for e in events]
+    for at in {times[0] - 1, *times[::17], times[-1] + 10}:
+        past = [e for e in events if e.recorded_at <= at]
+        assert log.one("select hivelog.position_at(%s)", text(at)) == (past[-1].position if past else 0)
+        states: dict[bytes, job.JobState] = {}
+        for event in past:
+            if event.type in job_types():
+                states[event.stream] = job.evolve(states.get(event.stream), event)
+        found = {
+            name: counts
+            for name, *counts in log.conn.execute(
+                "select * from hivelog_reports.queue_depth_at(%s)", (text(at),)
+            ).fetchall()
+        }
+        for name in QUEUES:
+            held = Counter(s.status for s in states.values() if s.queue == log.queues[name])
+            wanted = [held["pending"], held["queued"], held["processing"]]
+            assert found.get(name, [0, 0, 0]) == wanted
+
+
+async def test_the_missions_query_as_typed(database: str) -> None:
+    with psycopg.connect(database) as conn:
+        rows = conn.execute(
+            "SELECT * FROM job_history WHERE status = 'lost' ORDER BY created_at DESC LIMIT 10"
+        ).fetchall()
+    assert rows == []
+
+
+async def test_a_time_in_the_future_is_the_head(database: str) -> None:
+    log = LogWriter(database)
+    log.queue("q")
+    head = log.one("select max(position) from hivelog.batches")
+    assert log.one("select hivelog.position_at(now() + interval '1 day')") == head
+    log.close()
