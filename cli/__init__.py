@@ -8,6 +8,7 @@ One file a family of commands; heavy modules are imported by the command that ne
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,15 +16,22 @@ import typer
 from rich.markup import escape
 from typer.exceptions import TyperException
 
-from . import bench, demo, doctor, enqueue, jobs, log, migrate, queues, serve, up, worker
+from . import bench as bench  # each family registers its commands
+from . import demo as demo
+from . import doctor as doctor
+from . import enqueue as enqueue
+from . import jobs as jobs
+from . import log as log
+from . import migrate as migrate
+from . import queues as queues
+from . import serve as serve
+from . import up as up
+from . import worker as worker
 from .app import app
 from .errors import FAILED, MISUSED, explain
 from .output import err
 
 __all__ = ["main"]
-
-# Named so that nobody takes the imports for unused: each registers its commands.
-FAMILIES = (up, demo, serve, worker, migrate, enqueue, jobs, queues, log, doctor, bench)
 
 _INTERRUPTED = 130
 
@@ -71,5 +79,5 @@ def _failed(error: Exception) -> int:
 
 def _closed_pipe() -> int:
     """`hivelog events | head` closed our end: not an error, and Python must not complain at exit."""
-    sys.stdout = None  # type: ignore[assignment]
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115 - closed with it
     return 0

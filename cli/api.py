@@ -52,7 +52,9 @@ class Api:
     async def post(self, path: str, body: Any = None) -> Any:
         return await self.call("POST", path, body)
 
-    async def call(self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None) -> Any:
+    async def call(
+        self, method: str, path: str, body: Any = None, query: dict[str, Any] | None = None
+    ) -> Any:
         given = {name: str(value) for name, value in (query or {}).items() if value is not None}
         answer = await self._backend.call(method, quote(path, safe=_PATH), given, body)
         return msgspec.json.decode(answer) if answer else None

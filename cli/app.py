@@ -11,7 +11,7 @@ app = typer.Typer(
     name="hivelog",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode="markdown",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -54,8 +54,8 @@ def root(
 ) -> None:
     """Hivelog: a job queue that keeps its whole history.
 
-    Start with [bold]hivelog demo[/bold], or with [bold]hivelog up[/bold] for work of your own. Commands about jobs
-    and queues talk to DATABASE_URL, else to the `hivelog up` of this machine, or with --url to a server.
+    Start with `hivelog demo`, or with `hivelog up` for work of your own. Commands about jobs and queues talk
+    to DATABASE_URL, else to the `hivelog up` of this machine, or with --url to a server.
 
     The exit status is 0 when it was done, 1 when it could not be done, 2 when it was not understood.
     """

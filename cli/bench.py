@@ -17,18 +17,19 @@ _ROOT: Final = Path(__file__).resolve().parent.parent
 
 @app.command(
     rich_help_panel=RUN,
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": ["-h", "--help"]},
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
 )
 def bench(context: typer.Context) -> int:
     """Measure Hivelog beside PgQueuer on this machine, as `make bench` does; needs the source checkout.
 
     Options go to the bench itself: `hivelog bench -- --help` lists them.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog bench
+    `hivelog bench`
     """
     if not (_ROOT / "tests" / "bench" / "__main__.py").is_file():
         raise CommandError("the bench is not part of the installed package", "run it in the source checkout")
     arguments = [argument for argument in context.args if argument != "--"]
-    return subprocess.run([sys.executable, "-m", "tests.bench", *arguments], cwd=_ROOT, check=False).returncode
+    command = [sys.executable, "-m", "tests.bench", *arguments]
+    return subprocess.run(command, cwd=_ROOT, check=False).returncode

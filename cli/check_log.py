@@ -61,7 +61,7 @@ async def check_outbox(connection: Connection) -> AsyncIterator[Finding]:
     found = await outbox.status(connection)
     if found.refused:
         yield warning("outbox", f"{found.refused:,} jobs enqueued from SQL were refused",
-                      "select * from hivelog.outbox_refused; enqueue them anew and delete the rows")  # fmt: skip
+                      "see hivelog.outbox_refused; enqueue them anew and delete the rows")  # fmt: skip
     if (found.oldest_seconds or 0) > _OLD:
         said = f"{found.waiting:,} jobs wait in the outbox, the oldest for {found.oldest_seconds:,.0f} s"
         yield warning("outbox", said, "run `hivelog serve`, which relays them")
@@ -91,7 +91,8 @@ async def check_jobs(connection: Connection) -> AsyncIterator[Finding]:
     await connection.execute("set statement_timeout = 0")
     rows = await _rows(connection, "doctor_jobs")
     for what, jobs, sample in rows:
-        yield error("jobs", f"{jobs:,} jobs {_SAID[what]}, such as {sample}", f"`hivelog job {sample} --history`; {_BUG}")
+        todo = f"`hivelog job {sample} --history`; {_BUG}"
+        yield error("jobs", f"{jobs:,} jobs {_SAID[what]}, such as {sample}", todo)
     if not rows:
         yield ok("jobs", "every acknowledged job is live or has ended")
 

@@ -12,11 +12,12 @@ from ..broker import keys
 from ..broker.audit import audit
 from ..broker.engine import Engine
 from ..events.read import head
-from .findings import Finding, error, ok, warning
+from .findings import Finding, ok, warning
 
 _OLDEST: Final = (6, 2)
 _FULL: Final = 0.9  # of maxmemory
 _FAR: Final = 1000  # positions
+_REBUILD: Final = "hivelog rebuild redis"
 
 
 async def check_redis(url: str) -> AsyncIterator[Finding]:
@@ -27,7 +28,8 @@ async def check_redis(url: str) -> AsyncIterator[Finding]:
         info: dict[str, Any] = await client.info()
     except (exceptions.RedisError, OSError) as problem:
         said = " ".join(str(problem).split())
-        yield warning("redis", f"does not answer ({said}): claims go to PostgreSQL", "start it; check REDIS_URL")
+        told = f"does not answer ({said}): claims go to PostgreSQL"
+        yield warning("redis", told, "start it; check REDIS_URL")
         return
     finally:
         await client.aclose()
@@ -67,15 +69,15 @@ async def check_feed(engine: Engine) -> AsyncIterator[Finding]:
         now = await head(connection)
     epoch, position = await engine.redis.command(b"HMGET", keys.AT, b"epoch", b"position")
     if position is None:
-        yield warning("feed", "Redis holds nothing yet", "it is rebuilt when a worker or `hivelog serve` runs")
+        yield warning("feed", "Redis holds nothing yet", "a worker or `hivelog serve` fills it")
         return
     if int(epoch or 0) != now.epoch:
-        yield warning("feed", f"Redis is of epoch {int(epoch or 0)}, the log of {now.epoch}", "hivelog rebuild redis")
+        yield warning("feed", f"Redis is of epoch {int(epoch or 0)}, the log of {now.epoch}", _REBUILD)
         return
     behind = now.position - int(position)
     if behind > _FAR:
-        yield warning("feed", f"Redis is {behind:,} positions behind the log", "hivelog rebuild redis")
+        yield warning("feed", f"Redis is {behind:,} positions behind the log", _REBUILD)
     elif differences := await audit(engine.redis, engine.pool):
-        yield warning("feed", f"Redis differs from the log in {len(differences)} figures", "hivelog rebuild redis")
+        yield warning("feed", f"Redis differs from the log in {len(differences)} figures", _REBUILD)
     else:
         yield ok("feed", f"Redis agrees with the log, {max(behind, 0)} positions behind")

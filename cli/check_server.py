@@ -1,4 +1,4 @@
-"""Doctor's look at PostgreSQL itself: version, durability, rights, a pooler between, clocks, old snapshots."""
+"""Doctor's look at PostgreSQL itself: version, durability, rights, poolers, clocks, old snapshots."""
 
 from __future__ import annotations
 
@@ -60,11 +60,13 @@ def server_findings(row: dict[str, Any]) -> list[Finding]:
     if row["version"] // 10_000 < _OLDEST:
         found[0] = error("postgresql", f"{version} is too old", f"use PostgreSQL {_OLDEST} or newer")
     if row["standby"]:
-        found.append(error("standby", "this is a standby, which cannot be written", "point DATABASE_URL to the primary"))
+        todo = "point DATABASE_URL to the primary"
+        found.append(error("standby", "this is a standby, which cannot be written", todo))
     found.append(_durability(row))
     if row["superuser"]:
         todo = "connect as a user of its own (see hivelog migrate)"
-        found.append(warning("role", f"{row['user_name']} is a superuser: nothing guards the log from it", todo))
+        said = f"{row['user_name']} is a superuser: nothing guards the log from it"
+        found.append(warning("role", said, todo))
     if row["connections"] > _CONNECTIONS * row["max_connections"]:
         said = f"{row['connections']} of {row['max_connections']} connections are in use"
         found.append(warning("connections", said, "raise max_connections, or run fewer processes"))
@@ -78,7 +80,7 @@ def _durability(row: dict[str, Any]) -> Finding:
                      "set it to on in postgresql.conf")  # fmt: skip
     if row["synchronous_commit"] == "off":
         return error("durability", "synchronous_commit is off: a crash loses the last acknowledged jobs",
-                     "set it to on, at least for this user: alter role ... set synchronous_commit = on")  # fmt: skip
+                     "alter role ... set synchronous_commit = on, at least for this user")  # fmt: skip
     return ok("durability", f"fsync on, synchronous_commit {row['synchronous_commit']}")
 
 
@@ -154,7 +156,7 @@ async def check_rights(connection: Connection) -> AsyncIterator[Finding]:
         todo = "run `hivelog migrate` with HIVELOG_MIGRATE_URL set to the owner's URL"
         yield error("rights", f"this user may not {missing}", todo)
     elif rights["owner"] or rights["may_write"]:
-        yield warning("rights", "this user owns the log: only triggers, which it could drop, keep it append-only",
-                      "HIVELOG_MIGRATE_URL for the owner, DATABASE_URL for another user")  # fmt: skip
+        said = "this user owns the log: only triggers keep it append-only, and it could drop them"
+        yield warning("rights", said, "HIVELOG_MIGRATE_URL for the owner, DATABASE_URL for another user")
     else:
         yield ok("rights", "this user can append to the log and cannot rewrite it")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 
 from . import output
 from .app import RUN, Data, app
@@ -42,11 +43,11 @@ def demo(
     Mails and webhooks go to receivers in this process, which now and then refuse; nothing leaves this
     machine. After a minute the log is summed up here; it goes on until Ctrl-C.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog demo
+    `hivelog demo`
 
-    hivelog demo --rate 5 --port 9000
+    `hivelog demo --rate 5 --port 9000`
     """
     _require_extra()
     from ..demo.sinks import sinks
@@ -86,7 +87,7 @@ async def _sum_up(url: str, start: int, seconds: float) -> None:
     try:
         print_summary(await read_summary(url, start), seconds, output.err())
     except psycopg.Error as error:
-        output.note(f"[yellow]No summary:[/] {output.escape(str(error))}")
+        output.note(f"[yellow]No summary:[/] {escape(str(error))}")
 
 
 def _start_workers(up: Up, variables: dict[str, str]) -> None:

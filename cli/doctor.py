@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 from typing import Final
 
 import psycopg
+from rich.markup import escape
 
+from ..events.pool import Connection
 from ..settings import Settings
 from . import output
 from .app import LOG, Data, Json, app
@@ -18,20 +20,19 @@ _MARKS: Final = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "er
 
 @app.command(rich_help_panel=LOG)
 def doctor(data: Data = None, as_json: Json = False) -> int:
-    """Look at PostgreSQL, Redis, the schema and the log; every line is ok, a warning or an error. Exit 1 on an error.
+    """Look at PostgreSQL, Redis, the schema and the log, and say what to do. Exit 1 on an error.
 
-    Among much else: durability settings, a pooler between, clocks, migrations, lag, and whether any acknowledged
-    job is neither live nor ended.
+    Among much else: durability settings, a pooler between, clocks, migrations, lag, and whether any
+    acknowledged job is neither live nor ended.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog doctor
+    `hivelog doctor`
 
-    hivelog doctor --json | jq '.findings[] | select(.level != "ok")'
+    `hivelog doctor --json | jq '.findings[] | select(.level != "ok")'`
     """
     import uvloop
 
-    from .api import Target
     from .servers import load_settings, reachable
 
     settings = load_settings(data=data)
@@ -40,7 +41,7 @@ def doctor(data: Data = None, as_json: Json = False) -> int:
 
         if find(settings.data) is None:
             hint = "start `hivelog up`, or set DATABASE_URL"
-            raise CommandError(f"nothing runs on {Target(None, None, settings.data).data}", hint)
+            raise CommandError(f"nothing runs on {settings.data}", hint)
     with reachable(settings) as found:
         findings = uvloop.run(_examine(found, as_json))
     failed = any(finding.level == "error" for finding in findings)
@@ -62,9 +63,9 @@ async def _examine(settings: Settings, quiet: bool) -> list[Finding]:
 
 def show(finding: Finding) -> None:
     """One line, and what to do below it."""
-    output.say(f"{_MARKS[finding.level]} {finding.what:<14} {output.escape(finding.said)}")
+    output.say(f"{_MARKS[finding.level]} {finding.what:<14} {escape(finding.said)}")
     if finding.todo is not None:
-        output.say(f"{'':22} [dim]->[/] {output.escape(finding.todo)}")
+        output.say(f"{'':22} [dim]->[/] {escape(finding.todo)}")
 
 
 def _sum_up(findings: list[Finding]) -> None:
@@ -109,11 +110,12 @@ def _migrations(settings: Settings) -> Finding:
     except migrate.MigrationError as problem:
         return error("schema", str(problem), "see above")
     if pending:
-        return error("schema", f"{len(pending)} changes are missing, the first {pending[0]}", "hivelog migrate")
+        said = f"{len(pending)} changes are missing, the first {pending[0]}"
+        return error("schema", said, "hivelog migrate")
     return ok("schema", "up to date")
 
 
-async def _schema(settings: Settings, connection: psycopg.AsyncConnection[tuple[object, ...]]) -> AsyncIterator[Finding]:
+async def _schema(settings: Settings, connection: Connection) -> AsyncIterator[Finding]:
     from . import check_log
     from .check_server import check_rights
 
@@ -126,7 +128,8 @@ async def _schema(settings: Settings, connection: psycopg.AsyncConnection[tuple[
             async for finding in check(connection):
                 yield finding
         except psycopg.Error as problem:  # one check that cannot look must not hide the others
-            yield error(check.__name__.removeprefix("check_"), database(problem).message, "see the others first")
+            name = check.__name__.removeprefix("check_")
+            yield error(name, database(problem).message, "see the others first")
     async for finding in _feed(settings):
         yield finding
 
@@ -139,7 +142,8 @@ async def _feed(settings: Settings) -> AsyncIterator[Finding]:
 
     try:
         async with Engine(settings, name="doctor", pool_size=2) as engine:
-            yield ok("keys", "encryption is on, its key is here" if settings.encryption_enabled else "encryption is off")
+            on = "encryption is on, its key is here"
+            yield ok("keys", on if settings.encryption_enabled else "encryption is off")
             async for finding in check_feed(engine):
                 yield finding
     except RedisUnavailable:

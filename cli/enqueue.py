@@ -10,6 +10,7 @@ from typing import Annotated, Any, Final
 import msgspec
 import typer
 from msgspec import Struct
+from rich.markup import escape
 
 from ..client.backend import BulkItem
 from ..client.errors import HivelogError, error_of
@@ -56,7 +57,9 @@ def enqueue(
     idempotency_key: Annotated[
         str | None, _option("--idempotency-key", "Repeating the call makes no second job.", "KEY")
     ] = None,
-    wait: Annotated[bool, typer.Option("--wait", help="Until it has ended; exit 1 unless completed.")] = False,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="Until it has ended; exit 1 unless completed.")
+    ] = False,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -66,15 +69,15 @@ def enqueue(
 
     What is not said is as the queue has it configured.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog enqueue reports report_generation '{"user_id": "u1"}' --priority 200
+    `hivelog enqueue reports report_generation '{"user_id": "u1"}' --priority 200`
 
-    hivelog enqueue default send_mail @mail.json --scheduled-for 2030-01-31T09:00:00Z
+    `hivelog enqueue default send_mail @mail.json --scheduled-for 2030-01-31T09:00:00Z`
 
-    hivelog enqueue default send_mail '{"to": "ann"}' --wait
+    `hivelog enqueue default send_mail '{"to": "ann"}' --wait`
 
-    hivelog enqueue --file jobs.ndjson
+    `hivelog enqueue --file jobs.ndjson`
     """
     target = Target(url, token, data)
     if file is not None:
@@ -101,11 +104,11 @@ def _print_one(job: dict[str, Any], waited: bool, as_json: bool) -> int:
         output.print_json(job)
     else:
         style = output.STATUS_STYLES.get(job["status"], "")
-        output.say(f"{job['id']} [{style}]{job['status']}[/] in {output.escape(job['queue'])}")
+        output.say(f"{job['id']} [{style}]{job['status']}[/] in {escape(job['queue'])}")
         if job.get("error"):
-            output.say(output.escape(str(job["error"]).strip().splitlines()[-1]))
+            output.say(escape(str(job["error"]).strip().splitlines()[-1]))
         elif job["status"] == "completed":
-            output.say(output.escape(output.json_text(job["result"])))
+            output.say(escape(output.json_text(job["result"])))
     return FAILED if waited and job["status"] != "completed" else 0
 
 

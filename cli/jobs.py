@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from . import output
 from .api import Target, ask
@@ -40,13 +41,13 @@ def jobs(
 ) -> int:
     """List jobs, newest first.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog jobs
+    `hivelog jobs`
 
-    hivelog jobs reports --status failed,expired --since 2030-01-31T00:00:00Z
+    `hivelog jobs reports --status failed,expired --since 2030-01-31T00:00:00Z`
 
-    hivelog jobs --tag nightly --json
+    `hivelog jobs --tag nightly --json`
     """
     answer = ask(
         Target(url, token, data), "GET", "/jobs" if queue is None else f"/queue/{queue}/jobs",
@@ -59,7 +60,7 @@ def jobs(
     columns = ("job", "queue", "type", "status", ">attempt", "created", "worker", "error")
     output.table(columns, (_row(job) for job in answer["jobs"]), empty="No such jobs.")
     if answer.get("next"):
-        output.note(f"[dim]more: --after {output.escape(answer['next'])}[/]")
+        output.note(f"[dim]more: --after {escape(answer['next'])}[/]")
     return 0
 
 
@@ -86,11 +87,11 @@ def job(
 ) -> int:
     """Show a job: its payload, state and result, with --history all that ever happened to it.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --history
+    `hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --history`
 
-    hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --json
+    `hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --json`
     """
     answer = ask(Target(url, token, data), "GET", f"/job/{job}" + ("/history" if history else ""))
     if as_json:
@@ -105,7 +106,7 @@ def job(
 
 def _print_job(job: dict[str, Any]) -> None:
     style = output.STATUS_STYLES.get(job["status"], "")
-    output.say(f"[bold]{output.escape(job['type'])}[/] in {output.escape(job['queue'])}: "
+    output.say(f"[bold]{escape(job['type'])}[/] in {escape(job['queue'])}: "
                f"[{style}]{job['status']}[/]")  # fmt: skip
     metadata = job["metadata"]
     lines = {
@@ -117,7 +118,7 @@ def _print_job(job: dict[str, Any]) -> None:
         "worker": job["worker_id"],
         "priority": metadata["priority"],
         "retries": f"{metadata['current_retry']} of {metadata['max_retries']}",
-        "progress": None if job["progress"] is None else f"{job['progress']:g} % {job.get('progress_message') or ''}",
+        "progress": _progress(job),
         "place in queue": job.get("queue_position"),
         "tags": ", ".join(metadata["tags"]) or None,
         "source": metadata["source"],
@@ -128,7 +129,13 @@ def _print_job(job: dict[str, Any]) -> None:
     }
     for name, value in lines.items():
         if value is not None:
-            output.say(f"  [dim]{name:<14}[/] {output.escape(str(value).strip())}")
+            output.say(f"  [dim]{name:<14}[/] {escape(str(value).strip())}")
+
+
+def _progress(job: dict[str, Any]) -> str | None:
+    if job["progress"] is None:
+        return None
+    return f"{job['progress']:g} % {job.get('progress_message') or ''}"
 
 
 def _event(event: dict[str, Any]) -> tuple[Any, ...]:
@@ -151,9 +158,9 @@ def cancel(
 ) -> int:
     """Cancel a job: one that waits ends at once, one that runs is asked to stop.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog cancel 0190163d-8694-739b-aea5-966c26f8ad91 --reason "wrong customer"
+    `hivelog cancel 0190163d-8694-739b-aea5-966c26f8ad91 --reason "wrong customer"`
     """
     body = {} if reason is None else {"reason": reason}
     return _done(ask(Target(url, token, data), "POST", f"/job/{job}/cancel", body), as_json)
@@ -172,9 +179,9 @@ def retry(
 ) -> int:
     """Run a failed, expired or cancelled job again, under the same id.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog retry 0190163d-8694-739b-aea5-966c26f8ad91
+    `hivelog retry 0190163d-8694-739b-aea5-966c26f8ad91`
     """
     from .enqueue import read_payload
 
@@ -186,7 +193,7 @@ def _done(answer: dict[str, Any], as_json: bool) -> int:
     if as_json:
         output.print_json(answer)
     else:
-        output.say(f"{output.escape(answer['message'])} ({answer['status']})")
+        output.say(f"{escape(answer['message'])} ({answer['status']})")
     return 0
 
 
@@ -202,11 +209,11 @@ def failures(
 ) -> int:
     """What goes wrong, grouped by what failed attempts have in common, the latest first.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog failures
+    `hivelog failures`
 
-    hivelog failures --queue reports --since 2030-01-31T00:00:00Z
+    `hivelog failures --queue reports --since 2030-01-31T00:00:00Z`
     """
     answer = ask(Target(url, token, data), "GET", "/failures", since=since, queue=queue, limit=limit)
     if as_json:

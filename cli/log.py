@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
+from rich.markup import escape
 
 from . import output
 from .api import Api, Target, with_api
@@ -32,7 +33,9 @@ def events(
     queue: Annotated[str | None, _filter("--queue", "Only of this queue.", "QUEUE")] = None,
     job: Annotated[str | None, _filter("--job", "Only of this job.", "JOB")] = None,
     actor: Annotated[str | None, _filter("--actor", "Who did it, such as user:ann.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new ones, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", "-f", help="Go on with new ones, until Ctrl-C.")
+    ] = False,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -40,13 +43,13 @@ def events(
 ) -> int:
     """Read the log: by itself its end, with --after any part of it. --json prints an event a line.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog events
+    `hivelog events`
 
-    hivelog events --follow --type failed,retry_scheduled
+    `hivelog events --follow --type failed,retry_scheduled`
 
-    hivelog events --after 0 --limit 1000000 --json > log.ndjson
+    `hivelog events --after 0 --limit 1000000 --json > log.ndjson`
     """
     chosen = {"type": type, "queue": queue, "job": job, "actor": actor}
 
@@ -94,8 +97,8 @@ def _print(event: dict[str, Any], as_json: bool) -> None:
     data = output.json_text(event["data"]) if event["data"] else ""
     output.say(
         f"[dim]{event['position']:>9,} {output.clock(event['recorded_at'])}[/] "
-        f"[{_style(event['type'])}]{event['type']:<16}[/] {output.escape(f'{about:<14}')} {event['job']} "
-        f"[dim]{output.escape(event['actor'])}[/] {output.escape(data)}"
+        f"[{_style(event['type'])}]{event['type']:<16}[/] {escape(f'{about:<14}')} {event['job']} "
+        f"[dim]{escape(event['actor'])}[/] {escape(data)}"
     )
 
 
@@ -119,13 +122,13 @@ def rebuild(
     Readers see the old one until the new one has caught up. Says how many rows of the old one were
     not as they had to be; there should be none.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog rebuild
+    `hivelog rebuild`
 
-    hivelog rebuild jobs
+    `hivelog rebuild jobs`
 
-    hivelog rebuild redis
+    `hivelog rebuild redis`
     """  # fmt: skip
     from ..projections.definitions import PROJECTIONS
 
@@ -191,14 +194,14 @@ def diff(
     data: Data = None,
     as_json: Json = False,
 ) -> int:
-    """Hold everything that is derived from the log against the log: every job, every count. Exit 1 if they differ.
+    """Hold all that is derived from the log against the log: every job, every count.
 
-    There are no differences. `hivelog rebuild` mends a projection; a difference in a live table or in a
-    mark is a bug worth a report.
+    Exit 1 if they differ. There are no differences. `hivelog rebuild` mends a projection; a difference in
+    a live table or in a mark is a bug worth a report.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog diff --json
+    `hivelog diff --json`
     """  # fmt: skip
     import uvloop
 
@@ -209,7 +212,8 @@ def diff(
         return FAILED if compared.differences else 0
     rows = ((d.where, d.subject, d.what, str(d.expected), str(d.found)) for d in compared.differences)
     columns = ("where", "job or queue", "what", "by the log", "found")
-    output.table(columns, rows, empty=f"No differences in {compared.jobs:,} jobs, at position {compared.position:,}.")
+    none = f"No differences in {compared.jobs:,} jobs, at position {compared.position:,}."
+    output.table(columns, rows, empty=none)
     return FAILED if compared.differences else 0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from . import output
 from .app import RUN, Data, Json, app
@@ -22,11 +23,11 @@ def migrate(
     Runs as the owner of HIVELOG_MIGRATE_URL, else as the user of DATABASE_URL. Any number may run at once:
     one works, the others wait and find nothing to do.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog migrate
+    `hivelog migrate`
 
-    hivelog migrate --check || echo "deploy the migration first"
+    `hivelog migrate --check || echo "deploy the migration first"`
     """
     from ..sql import migrate as migrations
     from .servers import load_settings, reachable
@@ -64,5 +65,5 @@ def _print(report: object, as_json: bool) -> None:
     for name in (*report.migrations, *report.replaced):
         output.say(f"applied {name}")
     for warning in report.warnings:
-        output.note(f"[yellow]warning:[/] {output.escape(warning)}")
+        output.note(f"[yellow]warning:[/] {escape(warning)}")
     output.say("Migrated." if report.changed else "Up to date.")

@@ -51,7 +51,7 @@ class Child:
         self.starts = 0
 
     async def start(self) -> asyncio.subprocess.Process:
-        """In a session of its own: Ctrl-C in the terminal is for the parent, which then tells its children."""
+        """In a session of its own: Ctrl-C in the terminal is for the parent, which tells its children."""
         self.process = await asyncio.create_subprocess_exec(
             *command(FOLLOW, *self._arguments),
             env=self._environment,
@@ -103,17 +103,20 @@ class Children:
 
     async def _keep(self, child: Child, colour: str) -> None:
         pause = _PAUSES[0]
-        while not self._stopping:
+        while not self._is_stopping():
             started = time.monotonic()
             process = await child.start()
             await self._copy(process, child.name, colour)
             status = await process.wait()
-            if self._stopping:
+            if self._is_stopping():
                 return
             pause = _PAUSES[0] if time.monotonic() - started > _HEALTHY else pause
             self._say(child.name, colour, f"ended with {_reason(status)}; starting again in {pause:g} s")
             await self._rest(pause)
             pause = min(2 * pause, _PAUSES[1])
+
+    def _is_stopping(self) -> bool:
+        return self._stopping
 
     async def _rest(self, seconds: float) -> None:
         deadline = time.monotonic() + seconds

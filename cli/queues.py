@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import msgspec
 import typer
+from rich.markup import escape
 
 from . import output
 from .api import Api, Target, ask, with_api
@@ -39,16 +40,16 @@ def queues(
 ) -> int:
     """List the queues, show one, configure, create or delete one.
 
-    Settings: priority, max_retries, retry_delay, retry_backoff, max_workers (how many jobs of the queue run at
-    once, everywhere), timeout, scaling.
+    Settings: priority, max_retries, retry_delay, retry_backoff, max_workers (how many jobs of the queue run
+    at once, everywhere), timeout, scaling.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog queues
+    `hivelog queues`
 
-    hivelog queues reports --set max_workers=4 --set timeout=900
+    `hivelog queues reports --set max_workers=4 --set timeout=900`
 
-    hivelog queues imports --set retry_backoff=exponential
+    `hivelog queues imports --set retry_backoff=exponential`
     """  # fmt: skip
     target = Target(url, token, data)
     if queue is None:
@@ -74,8 +75,11 @@ def _list(target: Target, as_json: bool) -> int:
     if as_json:
         output.print_json({"queues": rows, "position": status["position"]})
         return 0
-    columns = ("queue", ">pending", ">queued", ">running", ">limit", ">done today", ">failed", ">success %", "")
-    output.table(columns, (_row(row) for row in rows), empty="No queues: `hivelog queues NAME --set` makes one.")
+    columns = (
+        "queue", ">pending", ">queued", ">running", ">limit", ">done today", ">failed", ">success %", ""
+    )  # fmt: skip
+    none = "No queues: `hivelog queues NAME --set priority=100` makes one."
+    output.table(columns, (_row(row) for row in rows), empty=none)
     return 0
 
 
@@ -93,9 +97,9 @@ def _settings(queue: dict[str, Any], as_json: bool) -> int:
     if as_json:
         output.print_json(queue)
         return 0
-    output.say(f"[bold]{output.escape(queue['name'])}[/]{' (paused)' if queue['paused'] else ''}")
+    output.say(f"[bold]{escape(queue['name'])}[/]{' (paused)' if queue['paused'] else ''}")
     for name, value in queue["config"].items():
-        output.say(f"  [dim]{name:<14}[/] {output.escape(_value(value))}")
+        output.say(f"  [dim]{name:<14}[/] {escape(_value(value))}")
     return 0
 
 
@@ -128,9 +132,9 @@ def pause(
 ) -> int:
     """Let nothing of a queue start; what runs goes on, and jobs may still be enqueued.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog pause reports --reason "the printer is on fire"
+    `hivelog pause reports --reason "the printer is on fire"`
     """
     body = {} if reason is None else {"reason": reason}
     return _said(ask(Target(url, token, data), "POST", f"/queue/{queue}/pause", body), as_json)
@@ -147,9 +151,9 @@ def resume(
 ) -> int:
     """Let a paused queue go on.
 
-    [bold]Example[/bold]
+    **Example**
 
-    hivelog resume reports
+    `hivelog resume reports`
     """
     body = {} if reason is None else {"reason": reason}
     return _said(ask(Target(url, token, data), "POST", f"/queue/{queue}/resume", body), as_json)
@@ -159,7 +163,7 @@ def _said(answer: dict[str, Any], as_json: bool) -> int:
     if as_json:
         output.print_json(answer)
     else:
-        output.say(output.escape(answer["message"]))
+        output.say(escape(answer["message"]))
     return 0
 
 
@@ -182,21 +186,21 @@ def drain(
 
     What runs goes on, and what is enqueued meanwhile stays.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog drain reports --dry-run
+    `hivelog drain reports --dry-run`
 
-    hivelog drain reports --position 48211 --yes
+    `hivelog drain reports --position 48211 --yes`
     """  # fmt: skip
     target = Target(url, token, data)
     answer = with_api(target, lambda api: _drain(api, queue, position, dry_run, yes, as_json))
     if as_json:
         output.print_json(answer)
     elif dry_run:
-        output.say(f"{answer['matched']:,} jobs would be cancelled; "
-                   f"exactly these: hivelog drain {output.escape(queue)} --position {answer['position']}")  # fmt: skip
+        these = f"hivelog drain {escape(queue)} --position {answer['position']}"
+        output.say(f"{answer['matched']:,} jobs would be cancelled; exactly these: {these}")
     else:
-        output.say(f"{answer['cancelled']:,} jobs of {output.escape(queue)} cancelled")
+        output.say(f"{answer['cancelled']:,} jobs of {escape(queue)} cancelled")
     return 0
 
 
@@ -240,20 +244,18 @@ def config(
 ) -> int:
     """Show the configuration of the whole system, or change some of it; live everywhere within two seconds.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog config
+    `hivelog config`
 
-    hivelog config retention_days=60 max_message_size=2097152
+    `hivelog config retention_days=60 max_message_size=2097152`
     """
     target = Target(url, token, data)
-    if changes:
-        answer = ask(target, "PUT", "/config", assignments(changes))
-    else:
-        answer = ask(target, "GET", "/config")
+    wanted = assignments(changes or ())
+    answer = ask(target, "PUT", "/config", wanted) if wanted else ask(target, "GET", "/config")
     if as_json:
         output.print_json(answer)
         return 0
     for name, value in answer.items():
-        output.say(f"[dim]{name:<17}[/] {output.escape(_value(value))}")
+        output.say(f"[dim]{name:<17}[/] {escape(_value(value))}")
     return 0

@@ -1,4 +1,4 @@
-"""Which `hivelog up` runs on a data folder: a note beside the data, under a lock that dies with the process."""
+"""Which `hivelog up` runs on a data folder: a note beside the data, locked while its process lives."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 from typing import Annotated
 
@@ -27,7 +28,7 @@ def serve(
     host: Host = None,
     port: Port = None,
     root_path: Annotated[
-        str, typer.Option("--root-path", metavar="PATH", help="The prefix that a proxy puts before all paths.")
+        str, typer.Option("--root-path", metavar="PATH", help="The prefix that a proxy puts before paths.")
     ] = "",
     migrate: Annotated[bool, typer.Option(help="Bring the schema up to date first.")] = True,
     data: Data = None,
@@ -37,11 +38,11 @@ def serve(
     Any number may run on one database. The first start prints a one-time login link, unless
     HIVELOG_ADMIN_TOKEN is set.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog serve
+    `hivelog serve`
 
-    hivelog serve --host 0.0.0.0 --port 8889 --root-path /messaging
+    `hivelog serve --host 0.0.0.0 --port 8889 --root-path /messaging`
     """
     import uvloop
 
@@ -68,7 +69,8 @@ def require_free(host: str, port: int) -> None:
             probe.bind((host, port))
     except OSError as error:
         hint = f"stop what listens there, or choose another: --port {port + 1 if port < 65_535 else 8889}"
-        why = "is taken" if error.errno == 98 or "in use" in str(error) else f"cannot be used ({error.strerror})"
+        taken = error.errno == errno.EADDRINUSE
+        why = "is taken" if taken else f"cannot be used ({error.strerror})"
         raise CommandError(f"port {port} of {host} {why}", hint) from None
 
 

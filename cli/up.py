@@ -72,14 +72,14 @@ def up(
 ) -> int:
     """Run everything here: PostgreSQL and Valkey (unless their URLs are set), the server, and a worker.
 
-    Prints the dashboard's address with a one-time login link. Data stays in --data. Stops with Ctrl-C: jobs that
-    run may finish first; press it twice to stop at once.
+    Prints the dashboard's address with a one-time login link. Data stays in --data. Stops with Ctrl-C: jobs
+    that run may finish first; press it twice to stop at once.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog up
+    `hivelog up`
 
-    hivelog up --handlers shop.jobs --data ./data --port 9000
+    `hivelog up --handlers shop.jobs --data ./data --port 9000`
     """
     modules = tuple(handlers or load_settings(data=data).handlers)
     names = [f"worker-{number}" for number in range(1, workers + 1)] if workers > 1 else ["worker"]
@@ -149,11 +149,11 @@ async def _until_stopped(running: Up, beside: Beside, stop: asyncio.Event, start
 async def _work(running: Up, beside: Beside, started: float) -> None:
     await _ready(running)
     link = await _login_link(running)
-    took = time.monotonic() - started
+    took, token = time.monotonic() - started, running.settings.data / _TOKEN_FILE
     output.note(
         f"\n[bold]Hivelog is up[/] ({took:.1f} s). Open this once, within an hour:\n\n"
         f"    {link}\n\n"
-        f"Afterwards it is [bold]{running.url}[/]; a token for scripts is in {running.settings.data / _TOKEN_FILE}.\n"
+        f"Afterwards it is [bold]{running.url}[/]; a token for scripts is in {token}.\n"
         f"Data: {running.settings.data}. Stop with Ctrl-C.\n"
     )
     await beside(running)

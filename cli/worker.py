@@ -49,11 +49,11 @@ def worker(
     SIGTERM or Ctrl-C lets running jobs finish for HIVELOG_GRACE_SECONDS, then gives them back; a second one
     gives them back at once. Jobs that were given back do not count as attempts.
 
-    [bold]Examples[/bold]
+    **Examples**
 
-    hivelog worker --handlers shop.jobs --queue reports --concurrency 4
+    `hivelog worker --handlers shop.jobs --queue reports --concurrency 4`
 
-    hivelog worker -m shop.jobs -m shop.mail --reload
+    `hivelog worker -m shop.jobs -m shop.mail --reload`
     """  # fmt: skip
     from .servers import load_settings
 
