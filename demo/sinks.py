@@ -6,6 +6,7 @@ depends on the seed, the delivery's id and how often it was tried, not on the or
 
 import asyncio
 import contextlib
+import logging
 import random
 import socket
 from collections import Counter, OrderedDict, deque
@@ -22,6 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from .environment import NOBODY, SmtpAddress, as_variables
+
+# The sink's own protocol chatter (a dozen lines a mail) would bury what the demo is about.
+logging.getLogger("mail.log").setLevel(logging.WARNING)
 
 KEEP = 10_000  # deliveries, and ids not yet delivered, that a sink remembers
 MAX_BODY = 1_048_576
