@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final
 
 from .broker.registry import registry
+from .version import __version__
 
 if TYPE_CHECKING:
     from .broker.context import JobContext
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from .client.sync import SyncClient
-
-__version__ = "0.1.0"
 
 handler = registry.handler
 on_startup = registry.on_startup

@@ -15,7 +15,7 @@ from hivelog.web.app import Application
 from hivelog.web.serve import make_server
 from hivelog.web.services import Services
 
-TOKEN = "test-admin-token-0123456789"  # noqa: S105
+TOKEN = "test-admin-token-0123456789"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import msgspec
 
-from .. import __version__
+from ..version import __version__
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import STATUS
