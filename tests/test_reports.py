@@ -10,6 +10,7 @@ from hivelog.events import job
 from hivelog.events.read import Event
 from hivelog.projections.rebuild import rebuild
 from hivelog.projections.runner import Runner
+from hivelog.sql import migrate
 
 from .histories import QUEUES, History
 from .log_writer import LogWriter, text
@@ -95,8 +96,9 @@ def depths(log: LogWriter, events: list[Event]) -> None:
             assert found.get(name, [0, 0, 0]) == wanted
 
 
-async def test_the_missions_query_as_typed(database: str) -> None:
-    with psycopg.connect(database) as conn:
+def test_the_missions_query_as_typed(empty_database: str) -> None:
+    migrate.migrate(empty_database)  # a copied database does not take the search path along
+    with psycopg.connect(empty_database) as conn:
         rows = conn.execute(
             "SELECT * FROM job_history WHERE status = 'lost' ORDER BY created_at DESC LIMIT 10"
         ).fetchall()

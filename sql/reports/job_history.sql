@@ -8,7 +8,7 @@ select e.stream as job_id, q.name as queue, t.name as type, s.attempt::integer a
     e.recorded_at as ended_at,
     case when e.type = 'completed' then null
         else coalesce(nullif(concat_ws(': ', e.data ->> 'error_type', e.data ->> 'template'), ''),
-            e.data ->> 'cause', case e.type when 'lost' then 'the worker died' end) end as error
+            e.data ->> 'cause', case e.type when 'lost' then 'the worker died' when 'failed' then 'error' end) end as error
 from hivelog.events e
 cross join lateral (
     select b.* from hivelog.events b
