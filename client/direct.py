@@ -174,7 +174,10 @@ class Direct:
         )
 
     async def wait(self, job: str) -> None:
-        number = ids.from_text(job)
+        try:
+            number = ids.from_text(job)
+        except ValueError:
+            raise error_of("not_found", "Job not found") from None
 
         async def once() -> None:
             try:

@@ -12,6 +12,7 @@ from hivelog import Client
 from hivelog.broker.engine import Engine
 from hivelog.broker.registry import Registry
 from hivelog.broker.serving import WorkerOptions, make_worker
+from hivelog.events.outbox import Relay
 from hivelog.settings import Settings
 
 registry = Registry()
@@ -55,3 +56,17 @@ async def opened(database: str, redis_url: str) -> AsyncIterator[World]:
         await engine.queues.create_default_queues()
     async with Client(settings=settings) as client:
         yield World(settings, client)
+
+
+@contextlib.asynccontextmanager
+async def relaying(settings: Settings) -> AsyncIterator[None]:
+    """What brings jobs of other people's transactions into the log; `serve` does it otherwise."""
+    assert settings.database_url is not None
+    async with Engine(settings, name="relay") as engine:
+        relay = Relay(settings.database_url, engine.names, engine.vault, engine.appender.submit)
+        task = asyncio.create_task(relay.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
