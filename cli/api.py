@@ -137,7 +137,7 @@ def database(target: Target) -> Iterator[Settings]:
     from .running import find
     from .servers import load_settings, reachable, require_migrated
 
-    settings = load_settings(data=target.data)
+    settings = load_settings(quiet=True, data=target.data)
     if settings.database_url is None and find(settings.data) is None:
         hint = "start `hivelog up`, set DATABASE_URL, or name a server with --url"
         raise CommandError(f"nothing runs on {settings.data}", hint)

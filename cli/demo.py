@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -23,6 +24,8 @@ _PLANS: Final = (
     (("notifications", "default"), 16, "mail"),
     (("reports", "background"), 5, "office"),
 )
+
+_GRACE: Final = 3.0  # seconds
 
 
 @app.command(rich_help_panel=RUN)
@@ -60,7 +63,9 @@ def demo(
             output.note(f"[dim]Traffic begins; the summary comes in {summary_after:g} s.[/]")
             await _play(up, client, folder, rate=rate, seed=seed, summary_after=summary_after)
 
-    return run(load_settings(host=host, port=port, data=data), beside)
+    # An export may take a minute: whoever presses Ctrl-C does not want to wait for it.
+    grace = None if os.environ.get("HIVELOG_GRACE_SECONDS") else _GRACE
+    return run(load_settings(host=host, port=port, data=data, grace_seconds=grace), beside)
 
 
 async def _play(

@@ -35,7 +35,7 @@ def doctor(data: Data = None, as_json: Json = False) -> int:
 
     from .servers import load_settings, reachable
 
-    settings = load_settings(data=data)
+    settings = load_settings(quiet=True, data=data)
     if settings.database_url is None:
         from .running import find
 

@@ -57,7 +57,7 @@ def jobs(
     if as_json:
         output.print_json(answer)
         return 0
-    columns = ("job", "queue", "type", "status", ">attempt", "created", "worker", "error")
+    columns = ("=job", "queue", "type", "status", ">attempt", "created", "worker", "error")
     output.table(columns, (_row(job) for job in answer["jobs"]), empty="No such jobs.")
     if answer.get("next"):
         output.note(f"[dim]more: --after {escape(answer['next'])}[/]")
@@ -219,7 +219,7 @@ def failures(
     if as_json:
         output.print_json(answer)
         return 0
-    columns = (">count", "type", "error", "queues", "last seen", "a job to look at")
+    columns = (">count", "type", "error", "queues", "last seen", "=a job to look at")
     rows = (
         (f["count"], f["type"], f["error"][:100], ", ".join(f["queues"]), output.clock(f["last_seen"]),
          f["sample_job"])

@@ -32,7 +32,7 @@ def migrate(
     from ..sql import migrate as migrations
     from .servers import load_settings, reachable
 
-    with reachable(load_settings(data=data), quiet=as_json) as settings:
+    with reachable(load_settings(quiet=True, data=data), quiet=as_json) as settings:
         owner = settings.migrate_url or settings.database_url
         assert owner is not None
         if check:

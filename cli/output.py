@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 from rich.box import SIMPLE_HEAD
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
@@ -29,12 +29,15 @@ STATUS_STYLES = {
     "error": "red",
 }
 
+_ID = 36  # characters of a job's id
+_PIPE_WIDTH = 240  # characters; nobody folds a line for a program
+
 Report = Callable[[int, int], None]
 
 
 def out() -> Console:
     """For what was asked for. Made anew: tests and pipes exchange the stream."""
-    return Console(file=sys.stdout, soft_wrap=not sys.stdout.isatty())
+    return Console(file=sys.stdout, width=None if sys.stdout.isatty() else _PIPE_WIDTH)
 
 
 def err() -> Console:
@@ -57,7 +60,7 @@ def print_line(value: Any) -> None:
 
 def say(text: str) -> None:
     """A sentence with markup of ours; other people's texts must be escaped."""
-    out().print(text, highlight=False)
+    out().print(text, highlight=False, soft_wrap=True)
 
 
 def note(text: str) -> None:
@@ -66,11 +69,16 @@ def note(text: str) -> None:
 
 
 def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """A table, or a sentence where there is nothing. A column that starts with > is a number."""
+    """A table, or a sentence where there is nothing.
+
+    A column that starts with > is a number; one that starts with = is not to be broken: an id, to copy.
+    """
     shown = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for column in columns:
-        number = column.startswith(">")
-        shown.add_column(column.lstrip(">"), justify="right" if number else "left", overflow="fold")
+        justify: JustifyMethod = "right" if column.startswith(">") else "left"
+        whole = column.startswith("=")
+        name = column.lstrip(">=")
+        shown.add_column(name, justify=justify, overflow="fold", min_width=_ID if whole else None)
     count = 0
     for row in rows:
         shown.add_row(*(_cell(value) for value in row))

@@ -9,8 +9,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import IO, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import IO, Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -71,7 +71,7 @@ class Child:
 
 
 class Children:
-    """All children of one parent. `stop` ends them in the opposite order of their start."""
+    """All children of one parent. The first is the server: `stop` ends it after all the others."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -88,18 +88,25 @@ class Children:
         return child
 
     async def stop(self, patience: float, hurry: asyncio.Event) -> None:
-        """SIGTERM each, the last one first; kill what has not ended after `patience` seconds, or when
-        `hurry` is set."""
+        """SIGTERM; SIGKILL for what has not ended after `patience` seconds, or when `hurry` is set."""
         self._stopping = True
-        for child, task in zip(reversed(self._children), reversed(self._tasks), strict=True):
+        await self._end(slice(1, None), patience, hurry)
+        await self._end(slice(0, 1), patience, hurry)
+
+    async def _end(self, which: slice, patience: float, hurry: asyncio.Event) -> None:
+        children, tasks = self._children[which], self._tasks[which]
+        if not tasks:
+            return
+        for child in children:
             child.signal(signal.SIGTERM)
-            hurried = asyncio.create_task(hurry.wait())
-            await asyncio.wait({task, hurried}, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
-            hurried.cancel()
-            if not task.done():
-                child.signal(signal.SIGKILL)
-                await asyncio.wait({task}, timeout=5)
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        ended = asyncio.create_task(_all(tasks))
+        hurried = asyncio.create_task(hurry.wait(), name="hurry")
+        either: set[asyncio.Task[Any]] = {ended, hurried}
+        await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
+        hurried.cancel()
+        for child in children:
+            child.signal(signal.SIGKILL)  # to those that live still
+        await asyncio.wait({ended}, timeout=5)
 
     async def _keep(self, child: Child, colour: str) -> None:
         pause = _PAUSES[0]
@@ -137,6 +144,10 @@ class Children:
     def _say(self, name: str, colour: str, line: str) -> None:
         width = max(len(child.name) for child in self._children)
         self._console.print(Text.assemble((f"{name:<{width}} | ", colour), line), soft_wrap=True)
+
+
+async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def _reason(status: int) -> str:

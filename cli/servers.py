@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,10 +16,16 @@ from .errors import CommandError
 from .output import busy
 
 
-def load_settings(**overrides: Any) -> Settings:
-    """The environment, with options over it; logs are set up as it says. Raises SettingsError."""
+def load_settings(*, quiet: bool = False, **overrides: Any) -> Settings:
+    """The environment, with options over it; logs are set up as it says. Raises SettingsError.
+
+    `quiet`: a command whose output is its answer logs what goes wrong only, unless LOG_LEVEL is set.
+    """
     settings = Settings.load(None, **overrides)
-    logs.setup(settings.log_level, settings.log_format)
+    level = "WARNING" if quiet and not os.environ.get("LOG_LEVEL") else settings.log_level
+    logs.setup(level, settings.log_format)
+    # Its lines about starting and stopping say the same as ours.
+    logging.getLogger("uvicorn.error").setLevel(max(logging.WARNING, logging.getLogger().level))
     return settings
 
 

@@ -192,6 +192,7 @@ def _environment(settings: Settings) -> dict[str, str]:
         "HIVELOG_DATA": str(settings.data),
         "HIVELOG_HOST": settings.host,
         "HIVELOG_PORT": str(settings.port),
+        "HIVELOG_GRACE_SECONDS": f"{settings.grace_seconds:g}",
         "PYTHONUNBUFFERED": "1",
     }
     files = {f"{name}_FILE" for name in ours}
