@@ -1,5 +1,5 @@
 # Hivelog in a container: `hivelog serve` unless another command is given.
-# Built from the lock file, every package checked against its hash; runs as a user without rights.
+# Built in the versions of the lock file; runs as a user without rights.
 FROM python:3.12-slim-bookworm AS build
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1
 RUN python -m venv /opt/hivelog
@@ -8,7 +8,7 @@ COPY pyproject.toml requirements.lock README.md LICENSE ./
 # The lock file holds the tools of development too: only what the product and its demo need is installed,
 # in the versions that it names.
 RUN python -c "import tomllib; p = tomllib.load(open('pyproject.toml', 'rb'))['project']; print('\n'.join(p['dependencies'] + p['optional-dependencies']['demo'] + ['setuptools']))" > wanted.txt \
-    && sed -E '/^ +--hash/d; s/ *\\$//; /^ +#/d' requirements.lock > versions.txt \
+    && sed -E '/^ +--hash/d; s/ *\\$//; /^ +#/d; s/^([A-Za-z0-9_.-]+)\[[^]]*\]/\1/' requirements.lock > versions.txt \
     && /opt/hivelog/bin/pip install --requirement wanted.txt --constraint versions.txt
 COPY . .
 RUN /opt/hivelog/bin/pip install --no-deps --no-build-isolation .
