@@ -101,6 +101,7 @@ def ask(target: Target, method: str, path: str, body: Any = None, **query: Any) 
 
 
 async def _over_http(target: Target, work: Work[T]) -> T:
+    from ..client.errors import Unavailable
     from ..client.over_http import OverHttp
 
     assert target.url is not None
@@ -108,7 +109,11 @@ async def _over_http(target: Target, work: Work[T]) -> T:
         hint = "write it as --url http://localhost:8889"
         raise CommandError(f"{target.url!r} is not a server's URL", hint, status=MISUSED)
     token = target.token or Settings.load().admin_token
-    return await _with(OverHttp(target.url, token), work)
+    try:
+        return await _with(OverHttp(target.url, token), work)
+    except Unavailable as error:
+        hint = f"is `hivelog serve` running at {target.url}?"
+        raise CommandError(error.message, hint) from error
 
 
 async def _direct(settings: Settings, work: Work[T]) -> T:
