@@ -85,7 +85,8 @@ def test_jobs_from_enqueue_to_retry(server: World) -> None:
     job = enqueued(server, "default", "mail", "--priority", "200", "--tag", "nightly")
     shown = server.run("job", job, "--json").json["job"]
     assert (shown["status"], shown["metadata"]["priority"], shown["payload"]) == ("queued", 200, {"to": "ann"})
-    assert job in server.run("jobs", "default").out
+    # Lists come from a projection, which trails the log by a moment.
+    wait_for(lambda: job in server.run("jobs", "default").out)
     assert server.run("jobs", "--tag", "nightly", "--json").json["count"] == 1
     assert server.run("cancel", job, "--reason", "wrong customer").out == "Job cancelled successfully (cancelled)\n"
     history = server.over_http("job", job, "--history", "--json").json["events"]
