@@ -117,6 +117,8 @@ class OverHttp:
     async def wait(self, job: str) -> None:
         """By the feed of this one job; where that cannot be had, by asking, more and more seldom."""
         pause = 0.1
+        if await self._has_ended(job):  # also says so when there is no such job
+            return
         while True:
             try:
                 await self._follow(job)

@@ -34,6 +34,7 @@ class World:
 
     settings: Settings
     client: Client
+    other: Client | None = None
 
     @contextlib.asynccontextmanager
     async def working(self) -> AsyncIterator[None]:
