@@ -20,10 +20,11 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from ..events import ids
 from ..settings import Settings
 from . import transaction
 from .backend import Backend, BulkItem
-from .errors import HivelogError, InvalidField, WaitTimeout
+from .errors import HivelogError, InvalidField, NotFound, WaitTimeout
 from .job import OPTIONS, Done, Event, History, Item, Job, Metadata, Options, Queue, Status
 from .listing import Listing, Page
 from .transaction import Call, Connection
@@ -156,6 +157,7 @@ class Client:
 
     async def wait(self, id: str, timeout: float | None = None) -> Job:  # noqa: A002
         """Until the job has ended, however; answers it then. Raises WaitTimeout after `timeout` seconds."""
+        _job(id)
         try:
             async with asyncio.timeout(timeout):
                 while True:
@@ -274,7 +276,11 @@ def _of(queue: str) -> str:
 
 
 def _job(id_: str) -> str:
-    return f"/job/{quote(id_, safe='')}"
+    """Of what can be a job's id only: no other text may become part of a path."""
+    try:
+        return f"/job/{ids.to_text(ids.from_text(id_))}"
+    except ValueError:
+        raise NotFound("Job not found", {"id": id_[:64]}) from None
 
 
 def _query(given: Mapping[str, Any], after: str | int | None) -> dict[str, Any]:

@@ -174,10 +174,7 @@ class Direct:
         )
 
     async def wait(self, job: str) -> None:
-        try:
-            number = ids.from_text(job)
-        except ValueError:
-            raise error_of("not_found", "Job not found") from None
+        number = ids.from_text(job)
 
         async def once() -> None:
             try:

@@ -127,7 +127,11 @@ def query_of(scope: Scope) -> dict[str, str]:
 
 
 def too_large(limit: int) -> Problem:
-    return Problem("too_large", f"the body has more than {limit} bytes", {"limit": limit})
+    # Closed afterwards: the rest of the body is not worth reading.
+    return Problem(
+        "too_large", f"the body has more than {limit} bytes", {"limit": limit},
+        headers=((b"connection", b"close"),),
+    )  # fmt: skip
 
 
 def decode(decoder: msgspec.json.Decoder[T], body: bytes) -> T:
