@@ -54,10 +54,10 @@ class Stream:
             block, found, rest = self._rest.partition("\n\n")
             if found:
                 self._rest = rest
-                if message := Message(block):
-                    if message.data is not None or message.event != "message":
-                        self.seen.append(message)
-                        return message
+                message = Message(block)
+                if message and (message.data is not None or message.event != "message"):
+                    self.seen.append(message)
+                    return message
                 continue
             try:
                 self._rest += await anext(self._chunks)
@@ -130,7 +130,7 @@ async def test_a_broken_stream_resumes_without_a_gap(world: World) -> None:
             await feed.until(lambda m: m.data.get("type") == "queue_stats")
             for _ in range(5):
                 expected.append(f"1-{(await world.enqueue())['position']}")
-            missing = len(expected) - len([m for m in seen])
+            missing = len(expected) - len(seen)
             already = [m.id for m in feed.seen if m.is_job]
             more = [m.id for m in await feed.jobs(missing - len(already))]
             seen += [str(identifier) for identifier in (*already, *more)]
@@ -183,12 +183,11 @@ async def test_streams_are_narrowed(world: World) -> None:
 
 
 async def test_a_stop_says_bye(database: str, redis_url: str, tmp_path: Path) -> None:
-    async with served(database, redis_url, tmp_path) as world:
-        async with stream(world) as feed:
-            await feed.until(lambda m: m.data.get("type") == "queue_stats")
-            world.application.stop_streams()
-            await feed.until(lambda m: m.event == "bye", 5)
-            assert await feed.next() is None
+    async with served(database, redis_url, tmp_path) as world, stream(world) as feed:
+        await feed.until(lambda m: m.data.get("type") == "queue_stats")
+        world.application.stop_streams()
+        await feed.until(lambda m: m.event == "bye", 5)
+        assert await feed.next() is None
 
 
 async def test_a_snapshot_without_accept(world: World) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 
@@ -141,11 +143,9 @@ async def test_an_endless_body_is_cut_off(world: World) -> None:
             sent += 65_536
             yield b"x" * 65_536
 
-    try:
+    with contextlib.suppress(httpx.TransportError):  # the server may close in mid-sentence
         answer = await world.client.post(ONE, content=endless())
         assert answer.status_code == 413
-    except Exception as error:
-        assert "Error" in type(error).__name__  # the server closed in mid-sentence
     assert sent < 100_000_000
 
 
