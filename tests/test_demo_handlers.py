@@ -82,7 +82,7 @@ async def test_report_runs_in_a_child_and_leaves_the_event_loop_free(root: Path)
 
     steps: list[int] = []
     job = JobInfo("0190-child", "reports", "report_generation", 200, 2, 0)
-    ctx = JobContext(lambda: job, 1, 7, {}, lambda _, step: steps.append(step.percent))
+    ctx = JobContext(lambda _: job, 1, 7, {}, lambda _, step: steps.append(step.percent))
     body = msgspec.json.encode({"user_id": "u", "parameters": {"records": 1500}})
     watcher = asyncio.create_task(watch())
     start = time.monotonic()

@@ -59,6 +59,7 @@ def test_every_option_is_kept() -> None:
         "source": "app",
         "tags": ["b", "a"],
         "parent_id": PARENT,
+        "correlation_id": "req-1",
         "idempotency": True,
     }
     assert prepared.due_at == 1_896_080_400_000

@@ -152,7 +152,7 @@ async def test_two_clients_at_different_places_share_the_ring(world: World) -> N
         async with stream(world, last=ids[0]) as late:
             assert [m.id for m in await late.jobs(2)] == ids[1:]
         assert [m.id for m in await two.jobs(3)] == ids
-        assert world.services.hub.clients == 2
+        await until(lambda: world.services.hub.clients == 2)
     await until(lambda: world.services.hub.clients == 0)
     assert world.services.places.total == 0
     assert world.services.tail._subscribers == []  # nobody listens, nothing is read
