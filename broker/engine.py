@@ -12,7 +12,7 @@ import contextlib
 from types import TracebackType
 from typing import Self
 
-from ..events import keyfile
+from ..events import epoch, keyfile
 from ..events.appender import Appender
 from ..events.log import Log
 from ..events.names import Names
@@ -53,6 +53,7 @@ class Engine:
         self.feeder = Feeder(self.redis, self.pool)
         self.claims = Claims(self.redis, self.pool, self.feeder)
         log = Log(url, application_name=f"hivelog {name} append")
+        log.check_epoch = self._epoch
         self.appender = Appender(log, [self.feeder.appended], max_waiting=_FULL)
         self.sessions = Sessions(
             self.appender, self.names, url,
@@ -90,6 +91,11 @@ class Engine:
         stack.push_async_callback(self.appender.stop)
         stack.push_async_callback(self.sessions.close)
         self._commands()
+
+    async def _epoch(self) -> int:
+        actor = await self.names.actor_id("system")
+        async with self.pool.connection() as connection:
+            return await epoch.ensure(self.appender.log, connection, actor)
 
     def _commands(self) -> None:
         initial = SystemConfig(

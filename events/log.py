@@ -7,6 +7,7 @@ in the log; `Lost` then carries what `recover` needs to find out (its batch id a
 from __future__ import annotations
 
 import os
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -60,6 +61,8 @@ class Log:
         self._append: Statement
         self.epoch = 0
         self.head = 0
+        # Asked at every (re)connect: is this still the same life of the log? Answers its epoch.
+        self.check_epoch: Callable[[], Awaitable[int]] | None = None
 
     async def open(self) -> None:
         """Connect (again); reads epoch and head. Raises DatabaseUnavailable."""
@@ -78,6 +81,12 @@ class Log:
             raise DatabaseUnavailable(str(error)) from error
         assert row is not None
         self.head, self.epoch = row[0], row[1]
+        if self.check_epoch is not None:
+            try:
+                self.epoch = await self.check_epoch()
+            except psycopg.Error as error:
+                await self.close()
+                raise DatabaseUnavailable(str(error)) from error
 
     async def close(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
