@@ -132,7 +132,7 @@ class Client:
         The payload is anything that JSON (msgspec) can hold. Repeated with its idempotency key, the call
         answers the first job as it now is.
         """
-        given = _checked(options) if options else options
+        given = checked_options(options) if options else options
         if connection is None:
             return await self._backend.enqueue(queue, type, payload, given, idempotency_key)
         call = Call(queue, type, payload, given, idempotency_key)
@@ -158,13 +158,16 @@ class Client:
     async def wait(self, id: str, timeout: float | None = None) -> Job:  # noqa: A002
         """Until the job has ended, however; answers it then. Raises WaitTimeout after `timeout` seconds."""
         _job(id)
+        clock = asyncio.timeout(timeout)
         try:
-            async with asyncio.timeout(timeout):
+            async with clock:
                 while True:
                     await self._backend.wait(id)
                     if (job := await self.job(id)).ended:
                         return job
         except TimeoutError:
+            if not clock.expired():
+                raise
             raise WaitTimeout(f"job {id} has not ended within {timeout:g} s", {"id": id}) from None
 
     async def cancel(self, id: str, *, reason: str | None = None) -> Done:  # noqa: A002
@@ -293,7 +296,8 @@ def _query(given: Mapping[str, Any], after: str | int | None) -> dict[str, Any]:
     }
 
 
-def _checked(options: Mapping[str, Any]) -> dict[str, Any]:
+def checked_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those that exist, with `delay` turned into a time. Raises InvalidField."""
     for name in options:
         if name not in OPTIONS:
             raise InvalidField(f"{name} is not a known field", {"field": name})

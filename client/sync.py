@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from ..settings import Settings
-from . import Client, _checked, transaction
+from . import Client, checked_options, transaction
 from .job import Done, Event, History, Item, Job, Options, Queue, Status
 from .listing import SyncListing
 from .transaction import Call, Connection
@@ -113,7 +113,7 @@ class SyncClient:
             return self._run(
                 self._client.enqueue(queue, type, payload, idempotency_key=idempotency_key, **options)
             )
-        call = Call(queue, type, payload, _checked(options), idempotency_key)
+        call = Call(queue, type, payload, checked_options(options), idempotency_key)
         inline = self._client._backend.enqueue_within(connection, call)
         return inline or transaction.enqueue(connection, call)
 

@@ -40,6 +40,7 @@ class Call:
             given = msgspec.json.encode(options if key is None else {**options, "idempotency_key": key})
         except (TypeError, ValueError, RecursionError, OverflowError) as error:
             raise InvalidField(f"cannot be written as JSON: {error}"[:200]) from None
+        self.queue, self.type, self.payload, self.options, self.key = queue, type_, payload, options, key
         self._job = Job("", queue, type_, payload, "pending", _metadata(options))
         self.values = (queue, type_, body.decode(), given.decode())
 
