@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
+from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -14,7 +15,7 @@ import psycopg
 from psycopg_pool import PoolTimeout
 
 from ..broker.engine import Engine
-from ..broker.enqueue import Accepted, Item
+from ..broker.enqueue import Item
 from ..broker.errors import Rejected
 from ..events import errors as log_errors
 from ..events import ids, spec, times
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from .local import LocalApi
 
 _BATCHES: Final = 1024  # remembered, to say when a job was recorded
+_FRESH: Final = 1.0  # s, as the queue's settings are anywhere
+_TROUBLE: Final = (Rejected, log_errors.LogError, psycopg.Error, PoolTimeout)
 
 _text_of = lru_cache(maxsize=64)(times.to_text)
 
@@ -44,7 +47,8 @@ class Direct:
         self._stack = contextlib.AsyncExitStack()
         self._api: LocalApi | None = None
         self._batches: deque[tuple[int, int, int]] = deque(maxlen=_BATCHES)
-        self._templates: dict[tuple[str, str], tuple[int, Metadata]] = {}
+        self._templates: dict[tuple[str, str], tuple[float, Metadata]] = {}
+        self._enabled = settings.queue_enabled
 
     async def open(self) -> None:
         async with contextlib.AsyncExitStack() as stack:
@@ -54,6 +58,7 @@ class Direct:
                 await stack.enter_async_context(engine)
             except (log_errors.LogError, psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("the database is not available") from error
+            self._enqueuer = engine.enqueuer
             engine.appender.listeners.append(self._appended)
             self._watcher = Watcher(engine.pool)
             stack.push_async_callback(self._watcher.stop)
@@ -84,75 +89,72 @@ class Direct:
     async def enqueue(
         self, queue: str, type_: str, payload: object, options: Mapping[str, Any], key: str | None
     ) -> Job:
-        if not self._settings.queue_enabled:
+        if not self._enabled:
             raise _disabled()
         try:
             if options or key is not None:
-                accepted = await self._engine.enqueuer.enqueue(
-                    queue, type_, payload, actor=self._actor, idempotency_key=key, **options
-                )
-            else:
-                accepted = await self._engine.enqueuer.enqueue(queue, type_, payload, actor=self._actor)
-        except (Rejected, log_errors.LogError, psycopg.Error, PoolTimeout) as error:
+                return await self._enqueue_special(queue, type_, payload, options, key)
+            accepted = await self._enqueuer.enqueue(queue, type_, payload, actor=self._actor)
+        except _TROUBLE as error:
             raise _ours(error) from error
-        if accepted.replayed:
-            return msgspec.json.decode(
-                await self.call("GET", f"/job/{ids.to_text(accepted.job)}"), type=_Answer
-            ).job
-        return await self._job(queue, type_, payload, options, accepted)
-
-    async def _job(
-        self, queue: str, type_: str, payload: object, options: Mapping[str, Any], accepted: Accepted
-    ) -> Job:
-        at = self._recorded_at(accepted)
-        created = _text_of(at)
-        if options:
-            prepared = spec.prepare(type_, await self._config(queue), options)
-            later = prepared.due_at is not None and prepared.due_at > at
-            metadata = _metadata(prepared, created)
-        else:
-            later = False
-            metadata = await self._template(queue, type_, created)
+        known = self._templates.get((queue, type_))
+        if known is None or monotonic() > known[0]:
+            known = await self._learn(queue, type_)
+        like, position = known[1], accepted.position
         return Job(
-            ids.to_text(accepted.job), queue, type_, payload, "pending" if later else "queued", metadata,
-            1, accepted.position,
+            ids.to_text(accepted.job), queue, type_, payload, "queued",
+            Metadata(
+                _text_of(self._recorded_at(position, accepted.job)), None, like.priority, like.max_retries, 0,
+                like.retry_delay, like.retry_backoff, like.timeout,
+            ),
+            1, position,
         )  # fmt: skip
 
-    def _recorded_at(self, accepted: Accepted) -> int:
-        position = accepted.position
-        for first, head, at in reversed(self._batches):
-            if first <= position <= head:
-                return at
-        return ids.job_time(accepted.job)
+    async def _learn(self, queue: str, type_: str) -> tuple[float, Metadata]:
+        """The metadata of a job of which nothing is said: the queue's settings, read again every second."""
+        prepared = spec.prepare(type_, await self._config(queue))
+        known = (monotonic() + _FRESH, _metadata(prepared, None))
+        self._templates[queue, type_] = known
+        return known
 
     async def _config(self, queue: str) -> QueueConfig:
         found = await self._engine.names.queue(queue)
-        assert found is not None
+        if found is None:  # deleted since
+            raise error_of("unknown_queue", f"there is no queue {queue!r}", {"queue": queue})
         return msgspec.convert(found.config, QueueConfig)
 
-    async def _template(self, queue: str, type_: str, created: str) -> Metadata:
-        """The metadata of a job of which nothing is said: the queue's, until the queue changes."""
-        found = await self._engine.names.queue(queue)
-        changed = -1 if found is None else found.position
-        known = self._templates.get((queue, type_))
-        if known is None or known[0] != changed:
-            prepared = spec.prepare(type_, await self._config(queue))
-            known = self._templates[queue, type_] = (changed, _metadata(prepared, None))
-        like = known[1]
-        return Metadata(
-            created, None, like.priority, like.max_retries, 0, like.retry_delay, like.retry_backoff,
-            like.timeout,
+    async def _enqueue_special(
+        self, queue: str, type_: str, payload: object, options: Mapping[str, Any], key: str | None
+    ) -> Job:
+        accepted = await self._enqueuer.enqueue(
+            queue, type_, payload, actor=self._actor, idempotency_key=key, **options
+        )
+        if accepted.replayed:
+            answer = await self.call("GET", f"/job/{ids.to_text(accepted.job)}")
+            return msgspec.json.decode(answer, type=_Answer).job
+        at = self._recorded_at(accepted.position, accepted.job)
+        prepared = spec.prepare(type_, await self._config(queue), options)
+        later = prepared.due_at is not None and prepared.due_at > at
+        return Job(
+            ids.to_text(accepted.job), queue, type_, payload, "pending" if later else "queued",
+            _metadata(prepared, _text_of(at)), 1, accepted.position,
         )  # fmt: skip
 
+    def _recorded_at(self, position: int, job: bytes) -> int:
+        for first, head, at in reversed(self._batches):
+            if first <= position <= head:
+                return at
+        return ids.job_time(job)
+
     async def enqueue_many(self, items: list[BulkItem], key: str | None) -> list[str]:
-        if not self._settings.queue_enabled:
+        if not self._enabled:
             raise _disabled()
         made = [Item(i.queue, i.type, i.payload, i.metadata, i.idempotency_key) for i in items]
         try:
             accepted = await self._engine.enqueuer.enqueue_many(
                 made, actor=self._actor, idempotency_key=key
             )
-        except (Rejected, log_errors.LogError, psycopg.Error, PoolTimeout) as error:
+        except _TROUBLE as error:
             raise _ours(error) from error
         return [ids.to_text(job) for job in accepted.jobs]
 

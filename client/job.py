@@ -54,7 +54,7 @@ class Metadata(Struct, gc=False):
     parent_id: str | None = None
 
 
-class Job(Struct):
+class Job(Struct, gc=False):
     """A job as it was at `position`; None while only its transaction knows it. Times are RFC 3339."""
 
     id: str
