@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
+from multiprocessing import forkserver
 from typing import Any
 
 import psycopg
@@ -105,6 +106,8 @@ async def opened(
 
 @pytest.fixture
 async def bench(database: str, redis_url: str) -> AsyncIterator[Bench]:
+    # Another test may have started the fork server already, without this module; its next start takes it.
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
     child.preload([MODULE])
     async with opened(database, redis_url) as bench:
         yield bench
