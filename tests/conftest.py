@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
@@ -77,7 +78,12 @@ def new_database(servers: Servers, template: str = "template0") -> Iterator[str]
         yield in_database(servers.admin_url, name)
     finally:
         with psycopg.connect(servers.admin_url, autocommit=True) as conn:
-            conn.execute(drop)
+            for _ in range(100):
+                try:
+                    conn.execute(drop)
+                    break
+                except psycopg.errors.InsufficientPrivilege:
+                    time.sleep(0.1)  # autovacuum is at work in it; only a superuser may interrupt that
 
 
 @pytest.fixture(scope="session")
