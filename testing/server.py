@@ -7,7 +7,9 @@ import contextlib
 import itertools
 import os
 import threading
+import time
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
@@ -97,7 +99,16 @@ def _database(servers: Embedded) -> Iterator[str]:
         try:
             yield urlunsplit(urlsplit(servers.database_url)._replace(path=f"/{text}"))
         finally:
+            _drop(connection, name)
+
+
+def _drop(connection: psycopg.Connection[Any], name: sql.Identifier) -> None:
+    for _ in range(100):
+        try:
             connection.execute(sql.SQL("drop database {} with (force)").format(name))
+            return
+        except psycopg.errors.InsufficientPrivilege:
+            time.sleep(0.1)  # autovacuum is at work in it; only a superuser may interrupt that
 
 
 class _Process:
