@@ -84,7 +84,9 @@ begin
             refused_n := rn; refused_code := rcode; refused_job := rjob;
         end if;
         with i as materialized (
-            select u.*, h + row_number() over (order by u.n) as pos
+            -- Ordinals are positions where nothing was refused: no window, no sort.
+            select u.*, h + u.n - case when rn is null then 0
+                else (select count(*) from unnest(rn) x where x < u.n) end as pos
             from unnest(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
                 n_correlation, n_spec, n_size, n_digest) with ordinality
                 u (job, queue, type, priority, actor, due, expires, correlation, spec, size, digest, n)
