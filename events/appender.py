@@ -101,12 +101,13 @@ class Appender:
         rows = size = 0
         while self._waiting:
             part = self._waiting[0][0]
-            rows += part.rows()
+            count = part.rows()
+            rows += count
             size += part.bytes()
             if batch and (rows > _BATCH_ROWS or size > _BATCH_BYTES):
                 break
             batch.append(self._waiting.popleft())
-            self._rows -= part.rows()
+            self._rows -= count
         return batch
 
     async def _append(self, batch: list[_Waiting]) -> None:

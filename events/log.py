@@ -215,17 +215,33 @@ def _share(
         ("n", "enqueues"), ("e", "ends"), ("m", "moves"), ("r", "records"),
     )  # fmt: skip
     for section, name in sections:
+        counts = [len(getattr(part, name)) for part in parts]
+        if not any(counts):
+            continue
         base = 0
-        for part, outcome in zip(parts, outcomes, strict=True):
-            count = len(getattr(part, name))
-            lost = {i: refused[section, base + i] for i in range(count) if (section, base + i) in refused}
-            outcome.refused.update({(section, i): why for i, why in lost.items()})
+        for count, outcome in zip(counts, outcomes, strict=True):
+            # Most batches refuse nothing: then there is nothing to look up, command by command.
+            accepted = count
+            if refused:
+                accepted -= _share_refusals(section, base, count, refused, outcome)
             if section != "e" and count:
-                outcome.positions[section] = list(range(position, position + count - len(lost)))
-            position += count - len(lost)
+                outcome.positions[section] = list(range(position, position + accepted))
+            position += accepted
             base += count
-    _share_starts(parts, outcomes, refused, started)
+    if started or refused:
+        _share_starts(parts, outcomes, refused, started)
     return outcomes
+
+
+def _share_refusals(
+    section: Section, base: int, count: int, refused: dict[tuple[Section, int], Refused], outcome: Outcome
+) -> int:
+    """Give an outcome its refusals of one section; answers how many."""
+    before = len(outcome.refused)
+    for index in range(count):
+        if (why := refused.get((section, base + index))) is not None:
+            outcome.refused[section, index] = why
+    return len(outcome.refused) - before
 
 
 def _share_starts(
