@@ -102,6 +102,7 @@ class Runner:
 
     async def _in_thread(self, handler: Handler, ctx: JobContext, payload: Any) -> Any:
         loop = asyncio.get_running_loop()
+        _ = ctx.job  # now: a thread that outlives its attempt may ask when nobody knows any more
         work = self._threads.submit(_guarded, handler.function, ctx, payload)
         try:
             return await asyncio.wrap_future(work)

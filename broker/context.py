@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import Any, Self
 
 import structlog
 from msgspec import Struct, field
+
+from ..events import ids
+from ..events.batch import Started
+from ..events.types import JobSpec
 
 
 class JobInfo(Struct, frozen=True, gc=False):
@@ -23,6 +27,22 @@ class JobInfo(Struct, frozen=True, gc=False):
     correlation_id: str | None = None
     parent_id: str | None = None
     tags: tuple[str, ...] = field(default_factory=tuple)
+
+    @classmethod
+    def of(cls, job: Started, spec: JobSpec, queue: str) -> Self:
+        return cls(
+            id=ids.to_text(job.job),
+            queue=queue,
+            type=spec.type,
+            priority=job.priority,
+            max_retries=spec.max_retries,
+            current_retry=job.retry,
+            timeout=spec.timeout,
+            source=spec.source,
+            correlation_id=spec.correlation_id,
+            parent_id=spec.parent_id,
+            tags=spec.tags,
+        )
 
 
 class Progress(Struct, frozen=True, gc=False):

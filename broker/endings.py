@@ -37,6 +37,19 @@ def end_of(job: Started, key: JobKey, ending: Ending, *, cancelling: bool, now: 
     return end
 
 
+def unwritable(error: BaseException) -> Failure:
+    """What an attempt came to whose end the database refused."""
+    text = f"the database refused what the attempt left: {type(error).__name__}"
+    return Failure("result", type(error).__name__, text, text)
+
+
+def plain_end_of(job: Started, key: JobKey, ending: Ending, *, cancelling: bool, now: int) -> End:
+    """The end without a body, which is what may be in the way."""
+    end = end_of(job, key, ending, cancelling=cancelling, now=now)
+    end.slot = end.body = end.size = end.digest = None
+    return end
+
+
 def released(job: Started, reason: str, *, cancelling: bool, now: int) -> End:
     """Give the job back; the attempt does not count. One that is being cancelled ends instead."""
     return decided(job, EndAttempt(job.token, "released", reason=reason), cancelling=cancelling, now=now)

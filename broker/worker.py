@@ -14,7 +14,7 @@ import asyncio
 import time
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, TypeAlias
 
 import structlog
 from msgspec import Struct
@@ -27,7 +27,7 @@ from ..events.names import Names
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
 from .attempt import Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
-from .endings import end_of, key_of, released, spec_of
+from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
 from .registry import Registry
 from .sessions import Held, Session, Sessions
@@ -47,6 +47,10 @@ class Running(Struct, eq=False):
     ctx: JobContext
     task: asyncio.Task[None] | None = None
     dropped: bool = False  # lost or released: its outcome is not ours to tell any more
+
+
+# An attempt that is over: its lease, the end to write, and what it came to (None: given back).
+Ended: TypeAlias = tuple[Running, End, Ending | None]
 
 
 class Worker:
@@ -73,7 +77,7 @@ class Worker:
         self._runner = Runner(self._threads, registry.middleware, result_limit)
         self._progress = ProgressLog(appender, self._lookup)
         self._running: dict[int, Running] = {}
-        self._ended: list[tuple[Running, End, Ending | None]] = []
+        self._ended: list[Ended] = []
         self._settling: set[int] = set()  # tokens whose end is not answered yet: still ours to the database
         self._disowned: set[int] = set()  # tokens given back unseen, whose start may yet be told to us
         self._starting = 0
@@ -159,12 +163,15 @@ class Worker:
         part = Part(ends=[end for _, end, _ in ended], patient=True)
         if claimed is not None:
             part.starts, part.picks, part.claim = claimed.starts, claimed.picks, claimed.claim
+        self._submit(part, ended)
+        return halves
+
+    def _submit(self, part: Part, ended: list[Ended]) -> None:
         wanted = len(part.starts) + sum(pick.limit for pick in part.picks)
         self._starting += wanted
         self._turns += 1
         future = self._appender.post(part)
         future.add_done_callback(lambda done: self._answered(done, part, ended, wanted))
-        return halves
 
     def _free(self) -> int:
         return self.slots - len(self._running) - self._starting - self._runner.stuck_threads
@@ -173,16 +180,16 @@ class Worker:
         self,
         done: asyncio.Future[Outcome],
         part: Part,
-        ended: list[tuple[Running, End, Ending | None]],
+        ended: list[Ended],
         wanted: int,
     ) -> None:
         self._turns -= 1
         self._starting -= wanted
         self._wake.set()
-        self._settling.difference_update(running.job.token for running, _, _ in ended)
         if (error := done.exception()) is not None:
             self._failed(error, ended)
             return
+        self._settling.difference_update(running.job.token for running, _, _ in ended)
         outcome = done.result()
         self._clock = (outcome.recorded_at, time.monotonic())
         if outcome.refused:
@@ -192,15 +199,33 @@ class Worker:
             if job.token not in self._disowned:
                 self._launch(job)
 
-    def _failed(self, error: BaseException, ended: list[tuple[Running, End, Ending | None]]) -> None:
-        """The part cannot be written, ever: another epoch, or an end that the server rejects."""
-        _log.error("turn_failed", error=str(error), ends=len(ended))
-        for running, end, ending in ended:
-            if isinstance(error, LogError) or len(ended) > 1 or not isinstance(ending, Failure):
-                continue
-            _log.error("end_rejected", job=ids.to_text(running.job.job), event=end.event)
+    def _failed(self, error: BaseException, ended: list[Ended]) -> None:
+        """The part was not written: another epoch, a stop, or something in it that the server rejects.
 
-    def _refused(self, outcome: Outcome, ended: list[tuple[Running, End, Ending | None]]) -> None:
+        One end that cannot be written must not cost the others their results: each goes alone then, and
+        the one that is rejected by itself ends as a failure that says so.
+        """
+        _log.error("turn_failed", error=str(error), ends=len(ended))
+        if isinstance(error, LogError):
+            self._settling.difference_update(running.job.token for running, _, _ in ended)
+        elif len(ended) > 1:
+            for each in ended:
+                self._submit(Part(ends=[each[1]], patient=True), [each])
+        elif ended:
+            self._rejected(error, *ended[0])
+
+    def _rejected(self, error: BaseException, running: Running, end: End, ending: Ending | None) -> None:
+        job = running.job
+        if end.body is None:
+            # Nothing left to leave out: the lease is given back when a heartbeat no longer lists it.
+            _log.error("end_rejected", job=ids.to_text(job.job), event=end.event, error=str(error))
+            self._settling.discard(job.token)
+            return
+        failure = unwritable(error)
+        plain = plain_end_of(job, running.key, failure, cancelling=running.ctx.cancelled, now=self._now())
+        self._ended.append((running, plain, failure))
+
+    def _refused(self, outcome: Outcome, ended: list[Ended]) -> None:
         for (section, index), refusal in outcome.refused.items():
             if section != "e":
                 continue
@@ -268,20 +293,7 @@ class Worker:
 
     def _info(self, token: int) -> JobInfo:
         job = self._running[token].job
-        spec = spec_of(job.spec)
-        return JobInfo(
-            id=ids.to_text(job.job),
-            queue=self._source.queue_name(job.queue),
-            type=spec.type,
-            priority=job.priority,
-            max_retries=spec.max_retries,
-            current_retry=job.retry,
-            timeout=spec.timeout,
-            source=spec.source,
-            correlation_id=spec.correlation_id,
-            parent_id=spec.parent_id,
-            tags=tuple(spec.tags),
-        )
+        return JobInfo.of(job, spec_of(job.spec), self._source.queue_name(job.queue))
 
     # -- background --------------------------------------------------------------------------------------
 

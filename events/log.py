@@ -123,8 +123,8 @@ class Log:
         gone = self._connection is None or self._connection.closed
         if gone or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
             return Lost(batch_id, self.head, parts)
-        if error.sqlstate and error.sqlstate[:2] in ("53", "57", "55", "58", "25"):
-            # Full disk, shutdown, timeouts, read-only standby: the server is there but cannot write now.
+        if error.sqlstate and error.sqlstate[:2] in ("53", "57", "55", "58", "25", "40"):
+            # Full disk, shutdown, timeouts, read-only standby, deadlock: nothing is wrong with the batch.
             return Lost(batch_id, self.head, parts)
         return error
 

@@ -61,6 +61,13 @@ class Bench:
 
         return dict(await until(found, seconds))
 
+    async def position_of(self, job: bytes, event: str) -> int:
+        await self.happened(job, event)
+        query = "select position from hivelog.events where uuid_send(stream) = %s and type::text = %s"
+        row = self.probe.execute(query, (job, event)).fetchone()
+        assert row is not None
+        return int(row[0])
+
     async def ended(self, job: bytes) -> tuple[str, dict[str, Any]]:
         await self.happened(job, "completed", "failed", "cancelled", "expired")
         return self.events(job)[-1]

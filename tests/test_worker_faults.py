@@ -9,9 +9,12 @@ import psycopg
 from hivelog.events.appender import Appender
 from hivelog.events.log import Log
 
+from . import worker_handlers
 from .batches import Desk, complete, part
 from .proxy import proxied
 from .test_append import assert_intact
+from .test_worker import opened as bench_of
+from .test_worker import working
 
 
 async def opened(url: str) -> Appender:
@@ -66,4 +69,46 @@ async def test_recovered_starts_go_to_one_caller_each(database: str, tmp_path: P
     told = [job.job for outcome in outcomes for job in outcome.started]
     assert sorted(told) == sorted(job.job for job in jobs)
     assert outcomes[0].started[0].job == jobs[0].job
+    assert_intact(database)
+
+
+async def test_one_end_that_cannot_be_written_costs_the_others_nothing(
+    database: str, redis_url: str
+) -> None:
+    """A row in the way of one result must not take a whole turn's results with it."""
+    async with bench_of(database, redis_url) as bench, working(bench.engine):
+        jobs = [await bench.put("gate") for _ in range(5)]
+        started = [await bench.position_of(job, "started") for job in jobs]
+        bench.probe.execute(
+            "insert into hivelog.vault (job, slot, token, body) select stream, 1, position, 'in the way'"
+            " from hivelog.events where position = %s",
+            (started[2],),
+        )
+        worker_handlers.GATE.set()
+        ends = [await bench.ended(job) for job in jobs]
+        starts = [bench.types(job).count("started") for job in jobs]
+    assert [event for event, _ in ends] == ["completed", "completed", "failed", "completed", "completed"]
+    assert ends[2][1]["cause"] == "result"
+    assert starts == [1] * 5
+    assert_intact(database)
+
+
+async def test_a_deadlock_is_tried_again(database: str) -> None:
+    """The server ended our transaction to free another: nothing was written, nothing is wrong with it."""
+    desk = Desk(database)
+    appender = await opened(database)
+    await appender.submit(part(desk.enqueue()))
+    (job,) = (await appender.submit(part(desk.pick(1)))).started
+    with psycopg.connect(database, autocommit=True) as conn:
+        conn.execute(
+            "create sequence public.once; grant all on sequence public.once to public;"
+            " create function public.deadlock() returns trigger language plpgsql as $$ begin"
+            " if nextval('public.once') = 1 then raise exception 'deadlock' using errcode = '40P01'; end if;"
+            " return new; end $$;"
+            " create trigger once before insert on hivelog.batches for each row execute function"
+            " public.deadlock()"
+        )
+    outcome = await appender.submit(part(complete(job), patient=True))
+    assert not outcome.refused
+    await appender.stop()
     assert_intact(database)

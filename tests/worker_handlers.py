@@ -34,6 +34,16 @@ async def note(ctx: JobContext, payload: dict[str, Any]) -> None:
     await asyncio.sleep(payload.get("seconds", 0))
 
 
+# Opened by the test that waits behind it.
+GATE = asyncio.Event()
+
+
+@handler("gate")
+async def gate(ctx: JobContext, payload: Any) -> dict[str, bool]:
+    await GATE.wait()
+    return {"through": True}
+
+
 @handler("in_thread")
 def in_thread(ctx: JobContext, payload: Any) -> dict[str, int]:
     return {"pid": os.getpid()}
