@@ -6,6 +6,8 @@ Nothing that a handler does may harm the worker: whatever it raises, SystemExit 
 from __future__ import annotations
 
 import asyncio
+import threading
+import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import Executor
@@ -19,6 +21,8 @@ from .context import JobContext
 from .registry import Function, Handler
 
 _ERROR_BYTES = 64 * 1024
+# Names of the threads that handlers run in begin so.
+JOB_THREADS = "job"
 
 Cause = Literal["error", "timeout", "payload", "result", "cancelled"]
 
@@ -126,6 +130,15 @@ class Runner:
             message = f"the result has {len(encoded)} bytes, the limit is {self._result_limit}"
             return Failure("result", "ResultTooLarge", message, message)
         return Success(encoded)
+
+
+def stuck_threads() -> list[threading.Thread]:
+    """Threads of handlers that still run after their worker has ended."""
+    ours = [thread for thread in threading.enumerate() if thread.name.startswith(JOB_THREADS)]
+    deadline = time.monotonic() + 0.5  # an idle thread needs a moment to hear of the end
+    for thread in ours:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread for thread in ours if thread.is_alive()]
 
 
 def _wrap(layer: Function, inner: Callable[..., Any]) -> Callable[..., Any]:

@@ -25,7 +25,7 @@ from ..events.batch import End, Outcome, Part, Started
 from ..events.errors import LogError
 from ..events.names import Names
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
-from .attempt import Ending, Failure, Runner, Success
+from .attempt import JOB_THREADS, Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
 from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
@@ -73,7 +73,7 @@ class Worker:
         self._appender, self._names, self._vault = appender, names, vault
         self._sessions, self._source, self._registry = sessions, source, registry
         self.name, self.slots, self._grace = name, slots, grace
-        self._threads = ThreadPoolExecutor(slots, thread_name_prefix="job")
+        self._threads = ThreadPoolExecutor(slots, thread_name_prefix=JOB_THREADS)
         self._runner = Runner(self._threads, registry.middleware, result_limit)
         self._progress = ProgressLog(appender, self._lookup)
         self._running: dict[int, Running] = {}

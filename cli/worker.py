@@ -66,6 +66,7 @@ def worker(
 
         return run_and_reload(_without_reload(sys.argv[1:]), Path.cwd())
     _run(modules, tuple(queue or ()), concurrency, name, data)
+    _leave_stuck_handlers()
     return 0
 
 
@@ -86,6 +87,18 @@ def _run(
         except KeyError as error:
             known = "`hivelog queues` lists them"
             raise CommandError(f"there is no queue {error.args[0]!r}", known) from error
+
+
+def _leave_stuck_handlers() -> None:
+    """A thread cannot be killed, and Python waits for it at the end. Its job has been given back and may
+    run elsewhere already, so the process goes without it."""
+    from ..broker.attempt import stuck_threads
+
+    if stuck := stuck_threads():
+        print(f"hivelog worker: left {len(stuck)} handler(s) that did not return", file=sys.stderr)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(0)
 
 
 def importable_from_here() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 from hivelog.broker.enqueue import Item
 from hivelog.broker.reaper import Reaper
+from hivelog.broker.scheduler import Scheduler
 
 from .adversary import Adversary
 from .proxy import proxied
@@ -121,5 +122,14 @@ async def test_a_killed_worker_process_loses_nothing(database: str, redis_url: s
         reaper = Reaper(bench.engine.appender, bench.engine.names, bench.engine.pool, interval=0.2)
         reaping = asyncio.create_task(reaper.run())
         assert (await bench.happened(job, "lost"))["to"] == "pending"
+        engine = bench.engine
+        scheduling = asyncio.create_task(Scheduler(engine.appender, engine.names, engine.pool).run())
+        async with working(bench.engine):
+
+            async def ran_again() -> bool:
+                return await runs(file) == ["0 1", "0 2"]
+
+            await until(ran_again, 30)
+        scheduling.cancel()
         reaping.cancel()
     assert_intact(database)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import psycopg
@@ -13,8 +16,8 @@ from . import worker_handlers
 from .batches import Desk, complete, part
 from .proxy import proxied
 from .test_append import assert_intact
+from .test_worker import MODULE, working
 from .test_worker import opened as bench_of
-from .test_worker import working
 
 
 async def opened(url: str) -> Appender:
@@ -111,4 +114,26 @@ async def test_a_deadlock_is_tried_again(database: str) -> None:
     outcome = await appender.submit(part(complete(job), patient=True))
     assert not outcome.refused
     await appender.stop()
+    assert_intact(database)
+
+
+async def test_a_handler_that_never_returns_does_not_keep_the_process(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    """A thread cannot be killed; its job is given back, and then the process has to go."""
+    environment = os.environ | {
+        "DATABASE_URL": database, "REDIS_URL": redis_url, "HIVELOG_GRACE_SECONDS": "1",
+        "HIVELOG_DATA": str(tmp_path), "PYTHONPATH": str(Path(__file__).parents[1]),
+    }  # fmt: skip
+    command = [sys.executable, "-P", "-m", "hivelog.cli", "worker", "--handlers", MODULE, "--queue", "work"]
+    async with bench_of(database, redis_url) as bench:
+        process = subprocess.Popen(command, env=environment)
+        try:
+            job = await bench.put("deaf_in_thread")
+            await bench.happened(job, "started", seconds=30)
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 20) == 0
+        finally:
+            process.kill()
+        assert bench.types(job) == ["enqueued", "started", "released"]
     assert_intact(database)

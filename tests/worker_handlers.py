@@ -100,6 +100,12 @@ def exit_in_thread(ctx: JobContext, payload: Any) -> None:
     sys.exit(3)
 
 
+@handler("deaf_in_thread")
+def deaf_in_thread(ctx: JobContext, payload: Any) -> None:
+    while True:
+        time.sleep(0.05)
+
+
 @handler("exit_in_process", isolation="process")
 def exit_in_process(ctx: JobContext, payload: Any) -> None:
     sys.exit(3)
