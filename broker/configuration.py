@@ -23,7 +23,7 @@ _ATTEMPTS: Final = 3
 SMALLEST_LIMIT: Final = 1024
 LARGEST_LIMIT: Final = 64 * 1024 * 1024
 
-_ALWAYS_TRUE: Final = frozenset({"job_persistence", "backup_to_db"})
+ALWAYS_TRUE: Final = frozenset({"job_persistence", "backup_to_db"})
 _WHY_ALWAYS: Final = (
     "cannot be switched off: every job is an event in PostgreSQL before it is acknowledged, and "
     "there is no other place where jobs live"
@@ -160,5 +160,5 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "queue_defaults": _queue_defaults,
     "scaling": _scaling,
     "notifications": _notifications,
-    **dict.fromkeys(_ALWAYS_TRUE, _always),
+    **dict.fromkeys(ALWAYS_TRUE, _always),
 }

@@ -104,7 +104,7 @@ BAD: list[tuple[str, str, str | bytes | None, int, str]] = [
     ("PUT", "/queue/default", '{"colour": 1}', 422, "invalid_field"),
     ("PUT", "/queue/default", "[]", 422, "invalid_field"),
     ("DELETE", "/queue/nowhere", None, 404, "unknown_queue"),
-    ("PUT", "/config", '{"job_persistence": false}', 422, "invalid_field"),
+    ("PUT", "/config", '{"job_persistence": false}', 400, "invalid_field"),
     ("PUT", "/config", '{"retention_days": 0}', 422, "invalid_field"),
     ("PUT", "/config", '{"colour": 1}', 422, "invalid_field"),
     ("GET", "/actions/xyz", None, 404, "not_found"),
