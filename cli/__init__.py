@@ -21,6 +21,7 @@ from . import demo as demo
 from . import doctor as doctor
 from . import enqueue as enqueue
 from . import jobs as jobs
+from . import key as key
 from . import log as log
 from . import migrate as migrate
 from . import queues as queues

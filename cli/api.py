@@ -119,7 +119,7 @@ async def _over_http(target: Target, work: Work[T]) -> T:
 async def _direct(settings: Settings, work: Work[T]) -> T:
     from ..client.direct import Direct
 
-    return await _with(Direct(settings, f"user:{_account()}"), work)
+    return await _with(Direct(settings, f"user:{account()}"), work)
 
 
 async def _with(backend: Backend, work: Work[T]) -> T:
@@ -151,7 +151,8 @@ def database(target: Target) -> Iterator[Settings]:
         yield found
 
 
-def _account() -> str:
+def account() -> str:
+    """Who runs the command, as the system names him."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):  # a container's user without a name

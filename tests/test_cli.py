@@ -13,7 +13,7 @@ from cli_world import Ran, World, environment_of, in_environment, served, wait_f
 
 COMMANDS = (
     "up", "demo", "serve", "worker", "migrate", "enqueue", "jobs", "job", "queues", "config", "pause", "resume",
-    "drain", "retry", "cancel", "events", "failures", "rebuild", "diff", "doctor", "bench",
+    "drain", "retry", "cancel", "events", "failures", "rebuild", "diff", "doctor", "key", "bench",
 )  # fmt: skip
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
