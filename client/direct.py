@@ -17,6 +17,7 @@ from psycopg_pool import PoolTimeout
 from ..broker.engine import Engine
 from ..broker.enqueue import Item
 from ..broker.errors import Rejected
+from ..broker.payload_schemas import PayloadSchemas
 from ..events import errors as log_errors
 from ..events import ids, spec, times
 from ..events.batch import Appended
@@ -59,6 +60,7 @@ class Direct:
             except (log_errors.LogError, psycopg.OperationalError, PoolTimeout) as error:
                 raise Unavailable("the database is not available") from error
             self._enqueuer = engine.enqueuer
+            self._schemas = PayloadSchemas(engine.pool)
             engine.appender.listeners.append(self._appended)
             self._watcher = Watcher(engine.pool)
             stack.push_async_callback(self._watcher.stop)
@@ -92,6 +94,7 @@ class Direct:
         if not self._enabled:
             raise _disabled()
         try:
+            await self._schemas.check(queue, type_, payload, caller=self._actor, key=key)
             if options or key is not None:
                 return await self._enqueue_special(queue, type_, payload, options, key)
             accepted = await self._enqueuer.enqueue(queue, type_, payload, actor=self._actor)
@@ -151,6 +154,7 @@ class Direct:
             raise _disabled()
         made = [Item(i.queue, i.type, i.payload, i.metadata, i.idempotency_key) for i in items]
         try:
+            await self._schemas.check_many(made, caller=self._actor, key=key)
             accepted = await self._engine.enqueuer.enqueue_many(
                 made, actor=self._actor, idempotency_key=key
             )

@@ -20,6 +20,7 @@ from ..broker.drain import Drains
 from ..broker.duties import Duties, standard
 from ..broker.engine import Engine
 from ..broker.leadership import Leadership
+from ..broker.payload_schemas import PayloadSchemas
 from ..events.outbox import Relay
 from ..events.tail import Tail
 from ..projections.runner import Runner
@@ -70,6 +71,7 @@ def _services(settings: Settings, engine: Engine) -> Services:
         access=access, auth=Authenticator(access, settings.admin_token, settings.trusted_proxies),
         attempts=Attempts(), recent=RecentBatches(), hub=Hub(lambda: services), places=Places(),
         metrics=Metrics(), protocol=Protocol(), duties=_duties(settings, engine, drains),
+        schemas=PayloadSchemas(engine.pool),
     )  # fmt: skip
     return services
 

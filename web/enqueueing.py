@@ -71,9 +71,10 @@ async def enqueue(call: Call) -> Answer:
     if _RESERVED & options.keys():
         raise invalid(f"metadata.{min(_RESERVED & options.keys())}", "is not a known field")
     queue = call.queue
-    key = call.header(b"idempotency-key")
+    key, actor = call.header(b"idempotency-key"), call.caller.actor
+    await services.schemas.check(queue, new.type, new.payload, caller=actor, key=key)
     accepted = await services.engine.enqueuer.enqueue(
-        queue, new.type, new.payload, actor=call.caller.actor, idempotency_key=key, **options
+        queue, new.type, new.payload, actor=actor, idempotency_key=key, **options
     )
     if accepted.replayed:
         return await _first_answer(services, accepted)
@@ -138,9 +139,9 @@ async def enqueue_many(call: Call) -> Answer:
         if not call.caller.sees(job.queue):
             raise unknown_queue(job.queue)
     items = [Item(j.queue, j.type, j.payload, j.metadata, j.idempotency_key) for j in jobs]
-    accepted = await services.engine.enqueuer.enqueue_many(
-        items, actor=call.caller.actor, idempotency_key=call.header(b"idempotency-key")
-    )
+    key, actor = call.header(b"idempotency-key"), call.caller.actor
+    await services.schemas.check_many(items, caller=actor, key=key)
+    accepted = await services.engine.enqueuer.enqueue_many(items, actor=actor, idempotency_key=key)
     made = CreatedMany([ids.to_text(job) for job in accepted.jobs], len(accepted.jobs), accepted.position)
     return json(made, 200, _REPLAYED) if accepted.replayed else json(made, 201)
 

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from ..broker.drain import Drains
 from ..broker.duties import Duties
 from ..broker.engine import Engine
+from ..broker.payload_schemas import PayloadSchemas
 from ..events.appender import Appender
 from ..events.batch import Appended
 from ..events.names import Names
@@ -54,6 +55,7 @@ class Services(Struct, eq=False, kw_only=True):
     engine: Engine
     drains: Drains
     duties: Duties
+    schemas: PayloadSchemas
     projections: Runner
     tail: Tail
     access: Access

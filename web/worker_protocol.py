@@ -16,6 +16,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from ..broker import payload_schemas
 from ..broker.sessions import Session
 from ..events import fields, ids, queue, spec, types, vault
 from ..events.batch import End, Move, Part
@@ -88,6 +89,7 @@ async def register(call: Call) -> Answer:
             raise unknown_queue(name)
     for kind in asked.types:
         spec.type_name(kind, "types")
+    _compilable(asked.schemas or {})
     host = fields.text("host", asked.host, 200) if asked.host else call.services.auth.client_address(
         call.scope, call.headers
     )
@@ -102,6 +104,15 @@ async def register(call: Call) -> Answer:
 def _bounded(field: str, names: list[str]) -> None:
     if not 1 <= len(names) <= 1000:
         raise invalid(field, "must name 1 to 1000")
+
+
+def _compilable(schemas: dict[str, Any]) -> None:
+    for kind, schema in schemas.items():
+        try:
+            payload_schemas.compiled(schema)
+        except ValueError as error:
+            why = f"is not a JSON Schema that can be checked: {payload_schemas.reason_of(error)}"
+            raise invalid(f"schemas.{kind}"[:200], why) from None
 
 
 async def heartbeat(call: Call) -> Answer:
