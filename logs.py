@@ -4,6 +4,9 @@
     log = structlog.get_logger("hivelog.broker")
     log.info("worker_started", worker="w1", slots=10)
 
+In a program that only uses `hivelog.Client` nothing is set up: `as_library` then hands our lines to the
+loggers `hivelog.*` of the standard library, which say nothing until the program wants them.
+
 Values under a name that says secret are replaced, and passwords in URLs are cut out of every text.
 """
 
@@ -23,6 +26,7 @@ _SECRET_NAMES = re.compile(
     re.IGNORECASE,
 )
 _URL_PASSWORD = re.compile(r"([a-z][a-z0-9+.-]*://[^\s:/@]*):[^\s/@]+@", re.IGNORECASE)
+_ROOT = "hivelog"
 _PLAIN_TYPES = (bool, int, float, type(None))
 
 
@@ -56,6 +60,40 @@ def setup(level: str = "INFO", format: str = "console", stream: TextIO | None = 
     # Their INFO lines are a line a request or a statement; ours say the same once, with context.
     for noisy in ("httpx", "httpcore", "uvicorn.access", "psycopg.pool", "asyncio"):
         logging.getLogger(noisy).setLevel(max(logging.WARNING, root.level))
+
+
+def as_library() -> None:
+    """Print nothing that the program has not asked for, and leave its own structlog loggers as they are.
+
+    Where structlog is set up, by the program or by `setup`, our lines go there.
+    """
+    if structlog.is_configured():
+        return
+    before = structlog.get_config()
+    make = before["logger_factory"]
+
+    def logger_of(*arguments: Any) -> Any:
+        ours = bool(arguments) and str(arguments[0]).startswith(f"{_ROOT}.")
+        return logging.getLogger(arguments[0]) if ours else make(*arguments)
+
+    structlog.configure(logger_factory=logger_of, processors=[_to_standard_logging, *before["processors"]])
+    logger = logging.getLogger(_ROOT)
+    if not logger.handlers:
+        logger.addHandler(logging.NullHandler())  # else WARNING and above go to stderr by themselves
+
+
+def _to_standard_logging(
+    logger: Any, method: str, event: MutableMapping[str, Any]
+) -> MutableMapping[str, Any]:
+    """A processor: lines of ours end here, as `event name=value ...`."""
+    if not isinstance(logger, logging.Logger):
+        return event
+    level = logging.getLevelNamesMapping()[method.upper()]
+    if logger.isEnabledFor(level):
+        exception, said = event.pop("exc_info", None), event.pop("event")
+        more = (f"{name}={value!r}" for name, value in hide_secrets(logger, method, event).items())
+        logger.log(level, "%s", " ".join((said, *more)), exc_info=exception)
+    raise structlog.DropEvent
 
 
 def hide_secrets(_: Any, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:

@@ -94,8 +94,10 @@ class Client:
             from .over_http import OverHttp  # httpx takes long to import
 
             return OverHttp(url, token)
+        from .. import logs  # structlog takes long to import
         from .direct import Direct
 
+        logs.as_library()
         settings = settings or Settings.load(database_url=url, redis_url=redis_url)
         return Direct(settings, f"client:{name}" if name else "client")
 

@@ -16,6 +16,7 @@ import psycopg
 import redis
 from psycopg import sql
 
+from .. import logs
 from ..broker.registry import Registry, registry
 from ..broker.serving import WorkerOptions, make_worker
 from ..client import Client
@@ -80,6 +81,7 @@ class Server:
 def running(servers: Embedded, handlers: Registry = registry) -> Iterator[Server]:
     """A fresh, migrated database; everything stopped and the database dropped afterwards."""
     assert servers.redis_url is not None
+    logs.as_library()
     with _database(servers) as url:
         migrate.migrate(url)
         clock = Clock(url)
