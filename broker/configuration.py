@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
 
@@ -34,7 +34,8 @@ class SystemConfig(Struct, frozen=True, kw_only=True):
     """What the whole system is configured with; the environment gives what was never set.
 
     `queue_defaults` (fields of a queue's configuration) and `scaling` ({min, max, threshold}) are what
-    a new queue begins with; queues that exist keep theirs.
+    a new queue begins with; queues that exist keep theirs. `encryption` says that a process has encrypted
+    payloads here; `hivelog.enqueue` in SQL is refused then, unless `allow_plaintext_outbox` is set.
     """
 
     retention_days: int = 30
@@ -44,6 +45,8 @@ class SystemConfig(Struct, frozen=True, kw_only=True):
     notifications: dict[str, Any] = field(default_factory=lambda: {"enabled": True})
     job_persistence: bool = True
     backup_to_db: bool = True
+    encryption: bool = False
+    allow_plaintext_outbox: bool = False
 
     def new_queue(self) -> queue.QueueConfig:
         """The configuration of a queue of which nothing else is said."""
@@ -87,10 +90,17 @@ class Configuration:
 
     async def change(self, changes: Mapping[str, object], *, actor: str) -> SystemConfig:
         """Set the named fields (those of SystemConfig). Raises Rejected; answers the whole."""
+        return await self._set(lambda current: changed(current, changes), actor)
+
+    async def encryption_is_on(self) -> None:
+        """Said by each process that encrypts: from now on jobs may not wait for the relay in plain text."""
+        await self._set(lambda current: msgspec.structs.replace(current, encryption=True), "system")
+
+    async def _set(self, change: Callable[[SystemConfig], SystemConfig], actor: str) -> SystemConfig:
         actor_id = await self._names.actor_id(actor)
         for _ in range(_ATTEMPTS):
             version = await self._read()
-            wanted = changed(self._current, changes)
+            wanted = change(self._current)
             if wanted == self._current:
                 return wanted
             outcome = await self._appender.submit(Part(records=[_record(wanted, version, actor_id)]))
@@ -100,13 +110,22 @@ class Configuration:
         raise Rejected("conflict", "the configuration changed at the same time; try again")
 
 
+class _Changed(types.ConfigChanged, frozen=True, omit_defaults=True):
+    """What `hivelog.check_enqueue` reads of it too."""
+
+    encryption: bool = False
+    allow_plaintext_outbox: bool = False
+
+
 def _record(config: SystemConfig, version: int, actor: int) -> Record:
-    data = types.ConfigChanged(
+    data = _Changed(
         retention_days=config.retention_days,
         max_message_size=config.max_message_size,
         queue_defaults=config.queue_defaults,
         scaling=config.scaling,
         notifications=config.notifications,
+        encryption=config.encryption,
+        allow_plaintext_outbox=config.allow_plaintext_outbox,
     )
     return Record(
         stream=str(UUID(bytes=SYSTEM_STREAM)), event="config_changed", actor=actor,
@@ -124,6 +143,8 @@ def changed(current: SystemConfig, changes: Mapping[str, object]) -> SystemConfi
     with checked():
         fields.refuse_unknown(changes, _CHECKS)
         values = {name: _CHECKS[name](name, value) for name, value in changes.items()}
+    if values.get("encryption", current.encryption) != current.encryption:
+        raise invalid("encryption", "follows from MESSAGING_ENCRYPTION_ENABLED: set that, and restart")
     return msgspec.structs.replace(current, **values)
 
 
@@ -131,6 +152,12 @@ def _always(field: str, value: object) -> bool:
     if value is not True:
         raise invalid(field, _WHY_ALWAYS if value is False else "must be true")
     return True
+
+
+def _flag(field: str, value: object) -> bool:
+    if not isinstance(value, bool):
+        raise invalid(field, "must be true or false")
+    return value
 
 
 def _queue_defaults(field: str, value: object) -> dict[str, Any]:
@@ -149,8 +176,7 @@ def _scaling(field: str, value: object) -> dict[str, Any]:
 def _notifications(field: str, value: object) -> dict[str, Any]:
     given = dict(fields.mapping(field, value))
     fields.refuse_unknown(given, {"enabled": None}, within=f"{field}.")
-    if not isinstance(given.get("enabled", True), bool):
-        raise fields.InvalidField(f"{field}.enabled", "must be true or false")
+    _flag(f"{field}.enabled", given.get("enabled", True))
     return given
 
 
@@ -160,5 +186,7 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "queue_defaults": _queue_defaults,
     "scaling": _scaling,
     "notifications": _notifications,
+    "encryption": _flag,
+    "allow_plaintext_outbox": _flag,
     **dict.fromkeys(ALWAYS_TRUE, _always),
 }

@@ -91,6 +91,8 @@ class Engine:
         stack.push_async_callback(self.appender.stop)
         stack.push_async_callback(self.sessions.close)
         self._commands()
+        if settings.encryption_enabled:
+            await self.configuration.encryption_is_on()
 
     async def _epoch(self) -> int:
         actor = await self.names.actor_id("system")

@@ -12,8 +12,8 @@ begin
     if (system ->> 'encryption')::boolean and not coalesce((system ->> 'allow_plaintext_outbox')::boolean, false)
     then
         raise exception 'encryption: payloads are encrypted, and a job enqueued by SQL waits in plain text'
-            using errcode = 'HL013', hint = 'Enqueue over HTTP or with the Python client, or set '
-                'allow_plaintext_outbox in the configuration and accept plain text in the outbox and in WAL.';
+            using errcode = 'HL013', hint = 'Enqueue over HTTP or with the Python client, or run `hivelog config '
+                'allow_plaintext_outbox=true` and accept plain text in the outbox and in WAL.';
     end if;
     if not exists (select from hivelog.queues q where q.name = in_queue and not q.deleted) then
         raise exception 'unknown_queue: there is no queue %', coalesce(quote_literal(in_queue), 'NULL')
