@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
+from math import inf
 from typing import Final
 
-from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client import Counter as Counted
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from .. import sql
 from ..events import types
 from ..events.batch import Appended
+from ..projections import totals
 from ..projections.runner import Lag
+from ..projections.totals import QueueTotal, Totals
 from .answers import Answer
 from .endpoint import Endpoint
 from .requests import Call
@@ -22,15 +26,14 @@ _TEXT: Final = b"text/plain; version=0.0.4; charset=utf-8"
 _SIZES: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 _OUTCOMES: Final = ("completed", "failed", "cancelled", "expired", "lost")
 
-Totals = list[tuple[str, dict[str, int], float, int]]
-
 
 class Metrics:
     """What this process counts, and what it reads for a scrape."""
 
     def __init__(self) -> None:
+        self._totals = Totals()
         self._registry = CollectorRegistry()
-        self._events = Counter(
+        self._events = Counted(
             "hivelog_appended_events", "Events appended by this process.", registry=self._registry
         )
         self._batch = Histogram(
@@ -47,9 +50,11 @@ class Metrics:
         stats = await stats_of_all(services)
         workers = (await workers_now(services)).data
         lags = await services.projections.status()
-        totals = await _totals(services)
+        async with services.pool.connection() as connection:
+            ever = await self._totals.read(connection)
         registry = CollectorRegistry()
-        families = [*_queues(stats), *_totals_of(totals), *_system(services, lags, workers["active"])]
+        system = _system(services, lags, workers["active"])
+        families = [*_queues(stats), *_counters(ever), *_histograms(ever), *system]
         registry.register(_Fixed(families))
         return generate_latest(self._registry) + generate_latest(registry)
 
@@ -65,13 +70,6 @@ class _Fixed:
 
     def describe(self) -> Iterator[Metric]:
         return iter(())
-
-
-async def _totals(services: Services) -> Totals:
-    async with services.pool.connection() as connection:
-        rows = await (await connection.execute(sql.load("queue_totals"))).fetchall()
-    counted = (*_OUTCOMES, "enqueued")
-    return [(row[0], dict(zip(counted, row[1:7], strict=True)), row[7], row[8]) for row in rows]
 
 
 def _queues(stats: AllStats) -> Iterator[Metric]:
@@ -99,18 +97,32 @@ def _queues(stats: AllStats) -> Iterator[Metric]:
     yield latency
 
 
-def _totals_of(totals: Totals) -> Iterator[Metric]:
+def _counters(ever: dict[str, QueueTotal]) -> Iterator[Metric]:
+    """Sums over all history, of the projection: equal in every process, and after a restart."""
     ended = CounterMetricFamily("hivelog_jobs_ended", "Jobs ended.", labels=["queue", "outcome"])
     enqueued = CounterMetricFamily("hivelog_jobs_enqueued", "Jobs enqueued.", labels=["queue"])
-    seconds = CounterMetricFamily(
-        "hivelog_job_run_seconds", "Seconds that completed attempts ran.", labels=["queue"]
-    )
-    for name, counts, run, _ in totals:
-        enqueued.add_metric([name], counts["enqueued"])
-        seconds.add_metric([name], run)
+    started = CounterMetricFamily("hivelog_attempts_started", "Attempts started.", labels=["queue"])
+    for name, total in ever.items():
+        enqueued.add_metric([name], total.counts["enqueued"])
+        started.add_metric([name], total.counts["started"])
         for outcome in _OUTCOMES:
-            ended.add_metric([name, outcome], counts[outcome])
-    yield from (ended, enqueued, seconds)
+            ended.add_metric([name, outcome], total.counts[outcome])
+    yield from (ended, enqueued, started)
+
+
+def _histograms(ever: dict[str, QueueTotal]) -> Iterator[Metric]:
+    wait = HistogramMetricFamily(
+        "hivelog_job_wait_seconds", "From able to run until started.", labels=["queue"]
+    )
+    run = HistogramMetricFamily("hivelog_job_run_seconds", "From started until completed.", labels=["queue"])
+    for name, total in ever.items():
+        wait.add_metric([name], _buckets(total.waits), total.wait_ms / 1000)
+        run.add_metric([name], _buckets(total.runs), total.run_ms / 1000)
+    yield from (wait, run)
+
+
+def _buckets(slots: Counter[int]) -> list[tuple[str, float]]:
+    return [("+Inf" if edge == inf else repr(edge), count) for edge, count in totals.cumulative(slots)]
 
 
 def _system(services: Services, lags: list[Lag], workers: int) -> Iterator[Metric]:
