@@ -10,7 +10,8 @@ memory, and `drain()` runs them, in the order a worker would, with the real hand
 
 In async tests: `await hivelog_inline.drain_async()`. A job that waits for its time, or for its next try, is
 left alone unless asked: `drain(with_scheduled=True)` lets the time pass. `connection=` enqueues at once
-here: there is no transaction to wait for.
+here: there is no transaction to wait for. Clients answer as for real, also `stats`, `events` and their
+`drain(queue)`; only `failures` need the server.
 
 `hivelog_server`: the real thing, in a few seconds: PostgreSQL and Valkey from wheels (the extra `embedded`),
 migrated, with the duties of `serve` and a worker, all in a thread of this process. DATABASE_URL and

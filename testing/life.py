@@ -1,6 +1,8 @@
-"""One job in memory: the stream of its events and what it carries, by the rules of the real log."""
+"""The log of one test in memory, and a job in it: its events and what they carry, by the real rules."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import msgspec
 
@@ -17,15 +19,66 @@ from ..events.types import encode
 from ..events.vault import Vault
 from ..web.messages import Bodies, Body, message
 
+ACTOR = "inline"
 _ACTOR = 1
 _SEALER = Vault(None)
 
 
 class Timeline:
-    """The time and the positions of one test."""
+    """The time of one test, and its log: every event, in order. Queues are numbered as they come."""
 
     def __init__(self, now: int) -> None:
-        self.now, self.position = now, 0
+        self.now = now
+        self.log: list[Event] = []
+        self._queues: list[str] = []
+
+    @property
+    def position(self) -> int:
+        """Of the last event."""
+        return len(self.log)
+
+    def number_of(self, queue: str) -> int:
+        if queue not in self._queues:
+            self._queues.append(queue)
+        return self._queues.index(queue) + 1
+
+    def queue_of(self, event: Event) -> str:
+        assert event.queue is not None
+        return self._queues[event.queue - 1]
+
+    def record(
+        self,
+        stream: bytes,
+        version: int,
+        event: str,
+        queue: str,
+        data: bytes | None = None,
+        *,
+        attempt: int | None = None,
+        size: int | None = None,
+        correlation: str | None = None,
+    ) -> Event:
+        """Append an event now."""
+        plain = None if data is None else msgspec.json.decode(data)
+        written = Event(
+            self.position + 1, self.now, stream, version, event, _ACTOR, self.number_of(queue), attempt, size,
+            correlation, plain,
+        )  # fmt: skip
+        self.log.append(written)
+        return written
+
+    def shown(self, event: Event) -> EventAnswer:
+        """As the API answers it."""
+        data = dict(event.data or {})
+        if event.body_size is not None:
+            data["body_size"] = event.body_size
+        if event.correlation is not None:
+            data["correlation_id"] = event.correlation
+        return EventAnswer(
+            position=event.position, job=ids.to_text(event.stream), version=event.version, type=event.type,
+            queue=self.queue_of(event), recorded_at=times.to_text(event.recorded_at),
+            actor=ACTOR, data=data, attempt=event.attempt,
+        )  # fmt: skip
 
 
 class Life:
@@ -52,22 +105,9 @@ class Life:
         assert self._state is not None
         return self._state
 
-    def write(
-        self,
-        event: str,
-        data: bytes | None = None,
-        *,
-        attempt: int | None = None,
-        size: int | None = None,
-        correlation: str | None = None,
-    ) -> int:
-        """Append; answers the position."""
-        self._line.position += 1
-        plain = None if data is None else msgspec.json.decode(data)
-        written = Event(
-            self._line.position, self._line.now, self.id, len(self.events) + 1, event, _ACTOR, 1, attempt,
-            size, correlation, plain,
-        )  # fmt: skip
+    def write(self, event: str, data: bytes | None = None, **more: Any) -> int:
+        """Append; answers the position. `more` as Timeline.record takes it."""
+        written = self._line.record(self.id, len(self.events) + 1, event, self.queue, data, **more)
         self.events.append(written)
         self._state = evolve(self._state, written)
         return written.position
@@ -129,16 +169,9 @@ class Life:
 
     def job(self) -> Job:
         rows = [Body(slot, token, body) for (slot, token), body in self.bodies.items()]
-        worker = "inline" if any(event.type == "started" for event in self.events) else None
+        worker = ACTOR if any(event.type == "started" for event in self.events) else None
         made = message(self.state, self.events, Bodies(self.key, rows), queue=self.queue, worker=worker)
         return msgspec.json.decode(msgspec.json.encode(made), type=Job)
 
     def story(self) -> list[EventAnswer]:
-        return [
-            EventAnswer(
-                position=event.position, job=self.text_id, version=event.version, type=event.type,
-                queue=self.queue, recorded_at=times.to_text(event.recorded_at), actor="inline",
-                data=event.data or {}, attempt=event.attempt,
-            )
-            for event in self.events
-        ]  # fmt: skip
+        return [self._line.shown(event) for event in self.events]

@@ -128,7 +128,38 @@ async def test_clients_of_the_tested_code_see_the_same_jobs(inline: Any) -> None
         with pytest.raises(hivelog.WaitTimeout, match="with_scheduled"):
             await client.wait(late.id)
         with pytest.raises(NotImplementedError, match="hivelog_server"):
-            await client.stats("default")
+            await client.failures()
+
+
+def test_stats_count_what_was_run(inline: Any) -> None:
+    with SyncClient() as client:
+        for n in range(4):
+            client.enqueue("default", "note", n)
+        client.enqueue("default", "fail", {}, max_retries=0)
+        inline.drain()
+        client.enqueue("default", "note", "waits")
+        now = client.stats("default")
+        inline.advance(90)
+        later = client.stats("default")
+        inline.advance(2 * 86_400)
+        client.enqueue("reports", "note", {})
+        long_after = client.stats("default")
+    assert (now["queued"], now["completed_today"], now["failed_today"]) == (1, 4, 1)
+    assert (now["success_rate"], now["error_rate"], now["p95"]) == (80.0, 20.0, 0.0)
+    assert (now["per_minute"], now["per_hour"]) == (5, 5)
+    assert (later["per_minute"], later["per_hour"], later["oldest_waiting_seconds"]) == (0, 5, 90.0)
+    assert (long_after["completed_today"], long_after["success_rate"], long_after["queued"]) == (0, None, 1)
+
+
+def test_a_bulk_that_is_refused_leaves_nothing(inline: Any) -> None:
+    item = {"queue": "default", "type": "note", "payload": 1, "idempotency_key": "k"}
+    with SyncClient() as client:
+        with pytest.raises(hivelog.UnknownQueue):
+            client.enqueue_many([item, ("nowhere", "note", 2)])
+        assert list(client.events()) == []
+        (job,) = client.enqueue_many([item])
+        assert [event.position for event in client.events()] == [1]
+        assert client.job(job).position == 1
 
 
 def test_what_has_no_handler_is_an_error(inline: Any) -> None:
