@@ -134,3 +134,20 @@ async def huge(ctx: JobContext, payload: Any) -> str:
 @handler("huge_in_process", isolation="process")
 def huge_in_process(ctx: JobContext, payload: Any) -> str:
     return "x" * 2_000_000
+
+
+async def wait_for_file(ctx: JobContext, payload: dict[str, str]) -> dict[str, int]:
+    while not Path(payload["file"]).exists():
+        await asyncio.sleep(0.02)
+    return {"attempt": ctx.attempt}
+
+
+def wait_for_file_blocking(ctx: JobContext, payload: dict[str, str]) -> dict[str, int]:
+    while not Path(payload["file"]).exists():
+        time.sleep(0.02)
+    return {"attempt": ctx.attempt}
+
+
+handler("file_on_loop")(wait_for_file)
+handler("file_in_thread")(wait_for_file_blocking)
+handler("file_in_process", isolation="process")(wait_for_file_blocking)
