@@ -122,6 +122,7 @@ class Redis:
         self._opening = asyncio.Lock()
         self._failures = 0
         self._retry_at = 0.0
+        self.requests = 0  # so far
         self.error: str | None = None
 
     def another(self, on_message: Callable[[list[Any]], None]) -> Redis:
@@ -142,11 +143,17 @@ class Redis:
         protocol = self._protocol
         if protocol is None or protocol.closed:
             protocol = await self._open()
+        self.requests += 1
         try:
             reply = await protocol.send(hiredis.pack_command(words))  # type: ignore[arg-type]
         except RedisUnavailable as error:
             raise self._failed(error) from None
         return self._checked(reply)
+
+    async def quiet(self) -> None:
+        """Wait until what is under way now has been answered."""
+        if self._protocol is not None and self._protocol.waiting:
+            await asyncio.wait([self._protocol.waiting[-1][1]])
 
     async def run(self, name: scripts.Name, *arguments: bytes) -> Any:
         """A script, loaded again if the server has forgotten it."""

@@ -40,6 +40,10 @@ _MAX_WAITING: Final = 50_000  # ids and messages kept for Redis; beyond, catchin
 _AT_ONCE: Final = 16  # messages in one call
 _AUDIT_EVERY: Final = 5  # s, one process at a time
 _AUDITS: Final = 3  # differences in a row that count
+# Rounds of the loop: from an append's answer until a worker whose jobs ended at once has claimed the next,
+# and from the claim's answer until their append is on its way.
+_BEFORE_CLAIM: Final = 3
+_BEFORE_APPEND: Final = 4
 _TROUBLE: Final = (psycopg.Error, PoolTimeout, RedisUnavailable, TimeoutError)
 
 
@@ -53,6 +57,7 @@ class Feeder:
         self._redis = redis
         self._pool = pool
         self._restorer = Restorer(redis, pool)
+        self._fresh: list[Appended] = []
         self._waiting: deque[FeedMessage] = deque()
         self._size = 0
         self._wake = asyncio.Event()
@@ -86,13 +91,12 @@ class Feeder:
         self.lag.saw_head(appended.head)
         if self._restore and not self.available:
             return  # the log has it; the catch-up will read it there
-        message = feed_message(appended)
-        self._size += 1 + message.ids
+        # Only noted here: whoever waits for the append's answer must not wait for our message as well.
+        self._fresh.append(appended)
+        self._size += 1 + appended.head - appended.first
         if self._size > _MAX_WAITING:
             self.catch_up()
             self._drop()
-        elif not (self._waiting and self._waiting[-1].merge(message)):
-            self._waiting.append(message)
         self._idle.clear()
         self._wake.set()
 
@@ -140,7 +144,7 @@ class Feeder:
                 self._suspend(None)
 
     async def _feed(self) -> None:
-        while self._restore or self._waiting:
+        while self._restore or self._fresh or self._waiting:
             if self._restore:
                 self._restore, anew, self._anew = False, self._anew, False
                 self.lag.saw_checkpoint(await self._restorer.restore(anew=anew))
@@ -148,8 +152,29 @@ class Feeder:
                     _log.info("redis_available", checkpoint=self.lag.checkpoint)
                 self.available, self._suspended = True, False
             else:
+                await self._give_way()
+                self._absorb()
                 await self._send(self._take())
         self._idle.set()
+
+    async def _give_way(self) -> None:
+        """A worker's next turn comes first: its claim, and the append that the claim leads to. Our news of
+        its last one can be told while the database works; news of ready jobs cannot wait."""
+        if self._waiting or any(part.enqueues or part.moves for each in self._fresh for part in each.parts):
+            return
+        before = self._redis.requests
+        await _passes(_BEFORE_CLAIM)
+        if self._redis.requests != before:
+            await self._redis.quiet()
+            await _passes(_BEFORE_APPEND)
+
+    def _absorb(self) -> None:
+        """Messages of what was appended since; consecutive ones become one."""
+        fresh, self._fresh = self._fresh, []
+        for appended in fresh:
+            message = feed_message(appended)
+            if not (self._waiting and self._waiting[-1].merge(message)):
+                self._waiting.append(message)
 
     def _take(self) -> list[FeedMessage]:
         """The next messages; one that needs a look into PostgreSQL goes alone."""
@@ -193,6 +218,7 @@ class Feeder:
             self.catch_up()
 
     def _drop(self) -> None:
+        self._fresh.clear()
         self._waiting.clear()
         self._size = 0
 
@@ -266,3 +292,8 @@ class Feeder:
         if await self._redis.command(b"SET", keys.AUDIT_REBUILT, 1, b"NX", b"PX", 60_000):
             _log.warning("redis_differs_from_log", queues=sorted(lasting or []))
             self.catch_up(anew=True)
+
+
+async def _passes(rounds: int) -> None:
+    for _ in range(rounds):
+        await asyncio.sleep(0)

@@ -131,11 +131,11 @@ class Appender:
 
     def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
         self.last = appended
-        for listener in self.listeners:
-            listener(appended)
         for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
+        for listener in self.listeners:
+            listener(appended)
 
     async def _isolate(self, error: Exception, batch: list[_Waiting]) -> None:
         """One poisoned part must fail alone: halve the batch until it stands by itself."""

@@ -1,24 +1,16 @@
 """What one append carries, and what comes back.
 
 A caller submits a `Part`: any mix of commands. The appender concatenates the parts that wait into one
-batch; `columns` turns them into the arrays of `hivelog.append`, and `Outcome` gives each caller its own
-share of the answer. Order inside a batch: enqueues, ends, moves, records, starts.
+batch; parameters.py turns them into the arrays of `hivelog.append`, and answer.py gives each caller its
+`Outcome`, its own share of what came back. Order inside a batch: enqueues, ends, moves, records, starts.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
 from msgspec import Struct, field
-
-from . import arrays, times
-from .statement import Value
-
-# A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
-CLAIM_BYTES = 16 * 1024 * 1024
-_SMALL_BODY = 8 * 1024
 
 Section = Literal["n", "e", "m", "r", "s"]
 
@@ -212,140 +204,3 @@ class Appended(Struct):
     parts: list[Part]
     outcomes: list[Outcome]
     marks: list[Mark]
-
-
-def _sparse(items: Sequence[object]) -> bool:
-    return any(item is not None for item in items)
-
-
-def _enqueue_columns(items: list[Enqueue]) -> list[Value]:
-    if not items:
-        return [None] * 15
-    due = [x.due for x in items]
-    expires = [x.expires for x in items]
-    correlation = [x.correlation for x in items]
-    kek = [x.kek for x in items]
-    return [
-        arrays.uuids([x.job for x in items]),
-        arrays.smallints([x.queue for x in items]),
-        arrays.integers([x.type for x in items]),
-        arrays.smallints([x.priority for x in items]),
-        arrays.integers([x.actor for x in items]),
-        arrays.timestamps(due) if _sparse(due) else None,
-        arrays.timestamps(expires) if _sparse(expires) else None,
-        arrays.texts(correlation) if _sparse(correlation) else None,
-        arrays.jsonbs([x.spec for x in items]),
-        arrays.integers([x.size for x in items]),
-        arrays.byteas([x.digest for x in items]),
-        arrays.byteas([x.salt for x in items]),
-        arrays.smallints(kek) if _sparse(kek) else None,
-        arrays.byteas([x.wrapped for x in items]) if _sparse(kek) else None,
-        arrays.byteas([x.body for x in items]),
-    ]
-
-
-def _tokens(items: list[End]) -> list[int]:
-    """A lease ends once: whoever names it again in the batch names one that is over."""
-    tokens = [x.token for x in items]
-    if len(seen := set(tokens)) < len(tokens):
-        for n, token in enumerate(tokens):
-            if token in seen:
-                seen.discard(token)
-            else:
-                tokens[n] = 0
-    return tokens
-
-
-def _end_columns(items: list[End]) -> list[Value]:
-    if not items:
-        return [None] * 12
-    actor = [x.actor for x in items]
-    due = [x.due for x in items]
-    retry = [x.retry for x in items]
-    data = [x.data for x in items]
-    body = [x.body for x in items]
-    bodies = _sparse(body)
-    return [
-        arrays.uuids([x.job for x in items]),
-        arrays.bigints(_tokens(items)),
-        arrays.texts([x.event for x in items]),
-        arrays.integers(actor) if _sparse(actor) else None,
-        arrays.timestamps(due) if _sparse(due) else None,
-        arrays.smallints(retry) if _sparse(retry) else None,
-        arrays.jsonbs(data) if _sparse(data) else None,
-        arrays.integers([x.size for x in items]) if bodies else None,
-        arrays.byteas([x.digest for x in items]) if bodies else None,
-        arrays.smallints([x.slot for x in items]) if bodies else None,
-        arrays.byteas(body) if bodies else None,
-        # Large ones are written before the lock is taken; small ones cost less beside their event.
-        arrays.boolean(bodies and any(x is not None and len(x) > _SMALL_BODY for x in body)),
-    ]
-
-
-def _start_columns(items: list[Start]) -> list[Value]:
-    if not items:
-        return [None] * 5
-    return [
-        arrays.integers([x.session for x in items]),
-        arrays.smallints([x.queue for x in items]),
-        arrays.integers([x.type for x in items]),
-        arrays.smallints([x.priority for x in items]),
-        arrays.uuids([x.job for x in items]),
-    ]
-
-
-class _KeyRow(Struct, gc=False):
-    key: str
-    fingerprint: str
-    first: int
-    last: int
-    call: int
-    call_first: int
-    call_last: int
-    expires_at: str
-
-
-def _keys(parts: list[Part]) -> str | None:
-    """Ordinals from 1, over the whole batch; a part is a call: one mismatch refuses all of it."""
-    rows = []
-    base = 1
-    for call, part in enumerate(parts):
-        top = base + len(part.enqueues)
-        for k in part.keys:
-            rows.append(
-                _KeyRow(
-                    k.key.hex(), k.fingerprint.hex(), base + k.first, base + k.last, call, base, top - 1,
-                    times.to_text(k.expires_at),
-                )
-            )  # fmt: skip
-        base = top
-    return _json(rows)
-
-
-def _json(items: Sequence[Struct]) -> str | None:
-    return msgspec.json.encode(items).decode() if items else None
-
-
-def _joined(parts: list[Part], name: str) -> list[Struct]:
-    if len(parts) == 1:
-        whole: list[Struct] = getattr(parts[0], name)
-        return whole
-    return [item for part in parts for item in getattr(part, name)]
-
-
-def columns(parts: list[Part]) -> list[Value]:
-    """The parameters of `hivelog.append` after batch id and epoch, in its order."""
-    cutoffs = [part.cutoff for part in parts if part.cutoff is not None]
-    return [
-        *_enqueue_columns(_joined(parts, "enqueues")),  # type: ignore[arg-type]
-        _keys(parts),
-        arrays.boolean(any(part.outbox for part in parts)),
-        *_end_columns(_joined(parts, "ends")),  # type: ignore[arg-type]
-        # The most careful of the cutoffs: a later heartbeat saves the session from all of them.
-        times.to_text(min(cutoffs)) if cutoffs else None,
-        _json(_joined(parts, "moves")),
-        _json(_joined(parts, "records")),
-        *_start_columns(_joined(parts, "starts")),  # type: ignore[arg-type]
-        _json(_joined(parts, "picks")),
-        arrays.bigint(CLAIM_BYTES),
-    ]

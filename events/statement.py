@@ -1,4 +1,4 @@
-"""One prepared statement, called at the level of libpq.
+"""Prepared statements, called at the level of libpq.
 
 psycopg's cursor spends some 200 us a call on adapting forty parameters, loading twenty columns that are
 bytes on both sides already, and a task and two epoll changes for each wait. The append is called for every
@@ -9,7 +9,8 @@ everything else uses cursors.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 
 import psycopg
@@ -21,34 +22,32 @@ from psycopg.pq.abc import PGconn, PGresult
 Value = bytes | str | None
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, Any, T]
-_NAME = b"hivelog_append"
 _BINARY, _TEXT = 1, 0
 
 
-class Statement:
-    """A statement with `%s` placeholders, prepared on one connection that is used for nothing else from
-    the first call on. One call at a time."""
+class Statements:
+    """Statements with `%s` placeholders, by name, prepared on one connection that is used for nothing else
+    from the first call on. One call at a time."""
 
-    def __init__(self, pgconn: PGconn, query: str) -> None:
+    def __init__(self, pgconn: PGconn, queries: Mapping[str, str]) -> None:
         self._pgconn = pgconn
-        self._query = query.encode()
-        for number in range(1, query.count("%s") + 1):
-            self._query = self._query.replace(b"%s", b"$%d" % number, 1)
+        self._queries = {name.encode(): _numbered(query) for name, query in queries.items()}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = -1
         self._answer: asyncio.Future[PGresult] | None = None
         self._result: PGresult | None = None
 
-    def prepare(self) -> Steps[PGresult]:
+    def prepare(self) -> Steps[None]:
         """Steps for `connection.wait`, which blocks or awaits as the connection does."""
-        return _run(self._pgconn, lambda: self._pgconn.send_prepare(_NAME, self._query))
+        for name, query in self._queries.items():
+            yield from _run(self._pgconn, partial(self._pgconn.send_prepare, name, query))
 
-    def execute(self, values: Sequence[Value]) -> Steps[list[bytes | None]]:
+    def execute(self, name: str, values: Sequence[Value]) -> Steps[list[bytes | None]]:
         """The same for a call of `__call__` (for connections that block)."""
-        result = yield from _run(self._pgconn, lambda: self._send(values))
+        result = yield from _run(self._pgconn, partial(self._send, name, values))
         return _columns(result)
 
-    async def __call__(self, values: Sequence[Value]) -> list[bytes | None]:
+    async def __call__(self, name: str, values: Sequence[Value]) -> list[bytes | None]:
         """Answers the columns of the single row as wire values. Raises psycopg errors.
 
         A cancelled call leaves the connection in mid-flight: close it.
@@ -57,7 +56,7 @@ class Statement:
             self._loop, self._socket = asyncio.get_running_loop(), self._pgconn.socket
             self._loop.add_reader(self._socket, self._readable)
         self._answer = self._loop.create_future()
-        self._send(values)
+        self._send(name, values)
         while self._pgconn.flush():
             await _writable(self._loop, self._socket)
         return _columns(await self._answer)
@@ -68,10 +67,10 @@ class Statement:
             self._loop.remove_reader(self._socket)
             self._loop = None
 
-    def _send(self, values: Sequence[Value]) -> None:
+    def _send(self, name: str, values: Sequence[Value]) -> None:
         formats = [_TEXT if isinstance(value, str) else _BINARY for value in values]
         wire = [value.encode() if isinstance(value, str) else value for value in values]
-        self._pgconn.send_query_prepared(_NAME, wire, formats, _BINARY)
+        self._pgconn.send_query_prepared(name.encode(), wire, formats, _BINARY)
 
     def _readable(self) -> None:
         try:
@@ -92,6 +91,12 @@ class Statement:
         result, self._result = self._result, None
         if result is not None and self._answer is not None and not self._answer.done():
             self._answer.set_result(result)
+
+
+def _numbered(query: str) -> bytes:
+    """`$1`, `$2` ... for the `%s` of a query."""
+    first, *rest = query.encode().split(b"%s")
+    return first + b"".join(b"$%d%s" % (number, text) for number, text in enumerate(rest, 1))
 
 
 def _columns(result: PGresult) -> list[bytes | None]:

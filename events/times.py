@@ -10,9 +10,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _LAST: Final = 253_402_300_799_999  # 9999-12-31T23:59:59.999Z
 # fromisoformat takes week dates, missing offsets and more; RFC 3339 does not.
-_RFC_3339: Final = re.compile(
-    r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII
-)
+_RFC_3339: Final = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def to_text(instant: int) -> str:
@@ -36,3 +34,8 @@ def from_datetime(moment: datetime) -> int:
     if not 0 <= instant <= _LAST:
         raise ValueError("must be from 1970 to 9999")
     return instant
+
+
+def milliseconds(moment: datetime) -> int:
+    """A timestamptz of ours (whole milliseconds, any zone) -> milliseconds."""
+    return round(moment.timestamp() * 1000)

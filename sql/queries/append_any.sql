@@ -1,5 +1,9 @@
--- The call of hivelog.append with typed positional parameters (events/batch.py, columns).
-select * from hivelog.append(
+-- hivelog.append with every parameter, for batches of any mixture (events/batch.py, any_columns).
+select head, first, recorded_at, refused_section, refused_n, refused_code, refused_job,
+    m_queue, m_pending, m_ready, m_running,
+    t_n, t_token, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body,
+    t_job, t_queue, t_session, t_priority
+from hivelog.append(
     %s::uuid, %s::integer,
     %s::uuid[], %s::smallint[], %s::integer[], %s::smallint[], %s::integer[], %s::timestamptz[],
     %s::timestamptz[], %s::text[], %s::jsonb[], %s::integer[], %s::bytea[], %s::bytea[], %s::smallint[],

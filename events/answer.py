@@ -1,0 +1,228 @@
+"""From the answer of `hivelog.append` to one `Outcome` a part; where it was lost, from the log itself."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from psycopg.rows import TupleRow
+
+from . import arrays
+from .batch import Appended, Mark, Outcome, Part, Refused, Section, Start, Started
+from .times import milliseconds
+
+
+def appended(batch_id: bytes, epoch: int, parts: list[Part], row: list[bytes | None]) -> Appended:
+    """From the columns of sql/queries/append_*.sql, as wire values."""
+    head, first, at = arrays.load_bigint(row[0]), arrays.load_bigint(row[1]), arrays.load_timestamp(row[2])
+    refused = _refusals(row[3:7])
+    marks = [
+        Mark(*values)
+        for values in zip(
+            arrays.load_smallints(row[7]), arrays.load_integers(row[8]), arrays.load_integers(row[9]),
+            arrays.load_integers(row[10]), strict=True,
+        )
+    ]  # fmt: skip
+    started = _started(parts, row[11:]) if len(row) > 11 and row[11] is not None else []
+    outcomes = _share(parts, head, first, at, refused, started)
+    return Appended(batch_id, epoch, first, head, at, parts, outcomes, marks)
+
+
+def _refusals(row: Any) -> dict[tuple[Section, int], Refused]:
+    if row[1] is None:
+        return {}
+    jobs = arrays.load_byteas(row[3])
+    return {
+        (section, n - 1): Refused(code, job)  # type: ignore[misc]
+        for section, n, code, job in zip(
+            arrays.load_texts(row[0]), arrays.load_integers(row[1]), arrays.load_texts(row[2]), jobs,
+            strict=True,
+        )
+    }  # fmt: skip
+
+
+def _started(parts: list[Part], row: Any) -> list[Started]:
+    ns = arrays.load_bigints(row[0])
+    none: list[None] = [None] * len(ns)
+    job, queue, session, priority = _known(parts, ns, row[9:])
+    return [
+        Started(n - 1, *values)
+        for n, *values in zip(
+            ns,
+            job,
+            arrays.load_bigints(row[1]),
+            queue,
+            session,
+            arrays.load_smallints(row[2]),
+            arrays.load_smallints(row[3]),
+            priority,
+            arrays.load_jsonbs(row[4]),
+            arrays.load_byteas(row[6]),
+            arrays.load_optional_smallints(row[5]) or none,
+            arrays.load_byteas(row[7]) or none,
+            arrays.load_byteas(row[8]),
+            strict=True,
+        )
+    ]
+
+
+def _known(parts: list[Part], ns: list[int], row: Any) -> list[list[Any]]:
+    """Job, queue, session and priority: told where the database chose, else those of the start itself."""
+    if row:
+        return [
+            arrays.load_uuids(row[0]), arrays.load_smallints(row[1]), arrays.load_integers(row[2]),
+            arrays.load_smallints(row[3]),
+        ]  # fmt: skip
+    asked: list[Start] = [start for part in parts for start in part.starts]
+    got = [asked[n - 1] for n in ns]
+    return [[x.job for x in got], [x.queue for x in got], [x.session for x in got], [x.priority for x in got]]
+
+
+def _share(
+    parts: list[Part],
+    head: int,
+    first: int,
+    at: int,
+    refused: dict[tuple[Section, int], Refused],
+    started: list[Started],
+) -> list[Outcome]:
+    """Cut the batch's answer into one Outcome a part; positions follow from the order of sections."""
+    outcomes = [Outcome(head, at, {}, {"n": [], "m": [], "r": []}, []) for _ in parts]
+    position = first
+    sections: tuple[tuple[Section, str], ...] = (
+        ("n", "enqueues"), ("e", "ends"), ("m", "moves"), ("r", "records"),
+    )  # fmt: skip
+    for section, name in sections:
+        counts = [len(getattr(part, name)) for part in parts]
+        if not any(counts):
+            continue
+        base = 0
+        for count, outcome in zip(counts, outcomes, strict=True):
+            # Most batches refuse nothing: then there is nothing to look up, command by command.
+            accepted = count
+            if refused:
+                accepted -= _share_refusals(section, base, count, refused, outcome)
+            if section != "e" and count:
+                outcome.positions[section] = list(range(position, position + accepted))
+            position += accepted
+            base += count
+    if started or refused:
+        _share_starts(parts, outcomes, refused, started)
+    return outcomes
+
+
+def _share_refusals(
+    section: Section, base: int, count: int, refused: dict[tuple[Section, int], Refused], outcome: Outcome
+) -> int:
+    """Give an outcome its refusals of one section; answers how many."""
+    before = len(outcome.refused)
+    for index in range(count):
+        if (why := refused.get((section, base + index))) is not None:
+            outcome.refused[section, index] = why
+    return len(outcome.refused) - before
+
+
+def _share_starts(
+    parts: list[Part],
+    outcomes: list[Outcome],
+    refused: dict[tuple[Section, int], Refused],
+    started: list[Started],
+) -> None:
+    owners: list[tuple[Outcome, int]] = []
+    for part, outcome in zip(parts, outcomes, strict=True):
+        owners += [(outcome, i) for i in range(len(part.starts))]
+    if len(parts) == 1 and not refused and not parts[0].picks:
+        outcomes[0].started = started
+        return
+    for (section, n), why in refused.items():
+        if section == "s" and n < len(owners):
+            owner, index = owners[n]
+            owner.refused["s", index] = why
+    pickers = {
+        pick.session: outcome for part, outcome in zip(parts, outcomes, strict=True) for pick in part.picks
+    }
+    for job in started:
+        if job.index < len(owners) and job.index >= 0:
+            owner, job.index = owners[job.index]
+        else:
+            owner, job.index = pickers[job.session], -1
+        owner.started.append(job)
+
+
+def recovered(
+    batch_id: bytes, epoch: int, parts: list[Part], found: TupleRow, rows: list[TupleRow]
+) -> Appended:
+    """Rebuild the answer of a batch from its events (rows of sql/queries/recovered_starts.sql)."""
+    first, head, at = found[0], found[1], milliseconds(found[2])
+    positions = {(row[1], row[2].bytes): row[0] for row in rows}
+    outcomes = []
+    for part in parts:
+        outcome = Outcome(head, at, {}, {"n": [], "m": [], "r": []}, [])
+        for section, events in _identities(part).items():
+            for index, identity in enumerate(events):
+                if identity not in positions:
+                    outcome.refused[section, index] = Refused("conflict")
+                elif section != "e":
+                    outcome.positions[section].append(positions[identity])
+        outcomes.append(outcome)
+    _recovered_starts(parts, outcomes, rows)
+    return Appended(batch_id, epoch, first, head, at, parts, outcomes, [])
+
+
+def _identities(part: Part) -> dict[Section, list[tuple[str, bytes]]]:
+    """(event type, stream) of each command that is no start."""
+    return {
+        "n": [("enqueued", item.job) for item in part.enqueues],
+        "e": [(item.event, item.job) for item in part.ends],
+        "m": [(item.event, UUID(item.job).bytes) for item in part.moves],
+        "r": [(item.event, UUID(item.stream).bytes) for item in part.records],
+    }
+
+
+def _recovered_starts(parts: list[Part], outcomes: list[Outcome], rows: list[TupleRow]) -> None:
+    """Each start to the one part that asked for it; a job told to two turns of a session would run twice."""
+    named = {
+        (start.session, start.job): (outcome, index)
+        for part, outcome in zip(parts, outcomes, strict=True)
+        for index, start in enumerate(part.starts)
+    }
+    room = [
+        [pick.session, pick.queue, pick.limit, outcome]
+        for part, outcome in zip(parts, outcomes, strict=True)
+        for pick in part.picks
+    ]
+    for row in rows:
+        if row[1] != "started" or row[4] is None:
+            continue
+        owner, index = named.pop((row[4], row[2].bytes), (None, -1))
+        if owner is None:
+            owner = _picker(room, row[4], row[3])
+        if owner is not None:
+            owner.started.append(_recovered_start(index, row))
+    _refuse_the_rest(parts, outcomes)
+
+
+def _picker(room: list[list[Any]], session: int, queue: int) -> Outcome | None:
+    for pick in room:
+        if pick[0] == session and pick[1] == queue and pick[2] > 0:
+            pick[2] -= 1
+            owner: Outcome = pick[3]
+            return owner
+    return None
+
+
+def _refuse_the_rest(parts: list[Part], outcomes: list[Outcome]) -> None:
+    for part, outcome in zip(parts, outcomes, strict=True):
+        got = {job.index for job in outcome.started}
+        outcome.refused.update(
+            {("s", index): Refused("conflict") for index in range(len(part.starts)) if index not in got}
+        )
+
+
+def _recovered_start(index: int, row: TupleRow) -> Started:
+    queue, session, attempt, retry, priority, spec, salt, kek, wrapped, body = row[3:]
+    return Started(
+        index, row[2].bytes, row[0], queue, session, attempt, retry, priority, msgspec.json.encode(spec),
+        salt, kek, wrapped, body,
+    )  # fmt: skip
