@@ -76,9 +76,11 @@ async def _play(
 
     url = up.settings.database_url
     assert url is not None
+    # With encryption on SQL is refused: its jobs would wait in plain text.
+    sql = None if up.settings.encryption_enabled else SqlProducer(url)
     start = await head(url)
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_traffic(client, folder, seed=seed, rate=rate, sql=SqlProducer(url)))
+        tasks.create_task(run_traffic(client, folder, seed=seed, rate=rate, sql=sql))
         tasks.create_task(_sum_up(url, start, summary_after))
 
 

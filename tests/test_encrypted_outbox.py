@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hivelog
 import psycopg
 import pytest
 from cli_world import World, environment_of, in_environment, served, wait_for
+from hivelog import SyncClient
 
 SECRET = '{"to": "the-secret-address"}'
 
@@ -55,6 +57,17 @@ def test_sql_is_refused_until_the_operator_allows_plain_text(world: World, datab
         assert world.run("config", "allow_plaintext_outbox=false").status == 0
         with pytest.raises(psycopg.Error, match="plain text"):
             enqueued(connection)
+
+
+def test_a_transaction_of_the_clients_user_is_refused_too(world: World, database: str) -> None:
+    with SyncClient() as client, psycopg.connect(database) as connection:
+        client.configure("letters", max_retries=0)
+        with pytest.raises(hivelog.EncryptionRefused):
+            client.enqueue("letters", "mail", {}, connection=connection)
+        connection.rollback()
+        assert client.enqueue("letters", "mail", {}).status == "queued"
+        assert world.run("config", "allow_plaintext_outbox=true").status == 0
+        assert client.enqueue("letters", "mail", {}, connection=connection).position is None
 
 
 def test_encryption_is_no_setting_of_the_api(world: World) -> None:
