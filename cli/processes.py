@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import IO, Any, Final
+from typing import Any, Final
 
 from rich.console import Console
 from rich.text import Text
@@ -30,12 +30,13 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "hivelog.cli", *arguments]
 
 
-def end_with_parent(stream: IO[bytes] | None = None) -> None:
+def end_with_parent() -> None:
     """In a child: send ourselves SIGTERM when standard input ends."""
 
     def watch() -> None:
-        with contextlib.suppress(OSError, ValueError):
-            while (stream or sys.stdin.buffer).read(1024):
+        # Not by sys.stdin: a thread that waits in it makes Python abort when it ends.
+        with contextlib.suppress(OSError):
+            while os.read(0, 1024):
                 pass
         os.kill(os.getpid(), signal.SIGTERM)
 
