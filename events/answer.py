@@ -24,7 +24,7 @@ def appended(batch_id: bytes, epoch: int, parts: list[Part], row: list[bytes | N
             arrays.load_integers(row[10]), strict=True,
         )
     ]  # fmt: skip
-    started = _started(parts, row[11:]) if len(row) > 11 and row[11] is not None else []
+    started = _started(parts, head, row[11:]) if len(row) > 11 and row[11] is not None else []
     outcomes = _share(parts, head, first, at, refused, started)
     return Appended(batch_id, epoch, first, head, at, parts, outcomes, marks)
 
@@ -42,41 +42,42 @@ def _refusals(row: Any) -> dict[tuple[Section, int], Refused]:
     }  # fmt: skip
 
 
-def _started(parts: list[Part], row: Any) -> list[Started]:
-    ns = arrays.load_bigints(row[0])
+def _started(parts: list[Part], head: int, row: Any) -> list[Started]:
+    ns = arrays.load_integers(row[0])
     none: list[None] = [None] * len(ns)
-    job, queue, session, priority = _known(parts, ns, row[9:])
+    wanted = _wanted(parts, row[8:])
     return [
-        Started(n - 1, *values)
-        for n, *values in zip(
+        Started(
+            n - 1, wanted[n - 1].job, token, wanted[n - 1].queue, wanted[n - 1].session, attempt, retry,
+            wanted[n - 1].priority, spec, salt, kek, wrapped, body,
+        )
+        for n, token, attempt, retry, spec, kek, salt, wrapped, body in zip(
             ns,
-            job,
-            arrays.load_bigints(row[1]),
-            queue,
-            session,
+            # Starts are the last of a batch.
+            range(head - len(ns) + 1, head + 1),
+            arrays.load_smallints(row[1]),
             arrays.load_smallints(row[2]),
-            arrays.load_smallints(row[3]),
-            priority,
-            arrays.load_jsonbs(row[4]),
-            arrays.load_byteas(row[6]),
-            arrays.load_optional_smallints(row[5]) or none,
-            arrays.load_byteas(row[7]) or none,
-            arrays.load_byteas(row[8]),
+            arrays.load_jsonbs(row[3]),
+            arrays.load_optional_smallints(row[4]) or none,
+            arrays.load_byteas(row[5]),
+            arrays.load_byteas(row[6]) or none,
+            arrays.load_byteas(row[7]),
             strict=True,
         )
-    ]
+    ]  # fmt: skip
 
 
-def _known(parts: list[Part], ns: list[int], row: Any) -> list[list[Any]]:
-    """Job, queue, session and priority: told where the database chose, else those of the start itself."""
-    if row:
+def _wanted(parts: list[Part], row: Any) -> list[Start]:
+    """The starts that were asked for by id; where the database chose, those and its choice."""
+    if row and row[0] is not None:
         return [
-            arrays.load_uuids(row[0]), arrays.load_smallints(row[1]), arrays.load_integers(row[2]),
-            arrays.load_smallints(row[3]),
+            Start(session, queue, 0, priority, job)
+            for session, queue, priority, job in zip(
+                arrays.load_integers(row[0]), arrays.load_smallints(row[1]), arrays.load_smallints(row[2]),
+                arrays.load_uuids(row[3]), strict=True,
+            )
         ]  # fmt: skip
-    asked: list[Start] = [start for part in parts for start in part.starts]
-    got = [asked[n - 1] for n in ns]
-    return [[x.job for x in got], [x.queue for x in got], [x.session for x in got], [x.priority for x in got]]
+    return parts[0].starts if len(parts) == 1 else [start for part in parts for start in part.starts]
 
 
 def _share(

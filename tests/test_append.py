@@ -121,6 +121,31 @@ async def test_workers_racing_for_the_same_jobs_start_each_once(database: str) -
     assert_intact(database)
 
 
+@pytest.mark.parametrize("limit", [None, 100])
+async def test_each_start_is_told_its_own_job(database: str, appender: Appender, limit: int | None) -> None:
+    """Across parts of one batch, around ids that are not ready, with and without a limit to mind."""
+    desk = Desk(database, max_workers=limit)
+    jobs = [desk.enqueue(priority=n, body=b'{"n": %d}' % n) for n in range(8)]
+    await appender.submit(part(*jobs))
+    wrong = [desk.enqueue() for _ in range(4)]
+    asked = [
+        [wrong[0], jobs[3], jobs[0]], [jobs[1], wrong[1], jobs[7]], [wrong[2]], [jobs[4], wrong[3], jobs[2]],
+    ]  # fmt: skip
+    futures = [appender.post(part(*map(desk.start, some))) for some in asked]
+    outcomes = [*await asyncio.gather(*futures), await appender.submit(part(desk.pick(2)))]
+    for some, outcome in zip(asked, outcomes, strict=False):
+        told = {job.index: (job.job, job.body, job.priority) for job in outcome.started}
+        assert told == {
+            n: (job.job, job.body, job.priority) for n, job in enumerate(some) if job not in wrong
+        }
+        assert set(outcome.refused) == {("s", n) for n, job in enumerate(some) if job in wrong}
+    assert {job.job for job in outcomes[-1].started} == {jobs[6].job, jobs[5].job}
+    tokens = [(job.job, job.token) for outcome in outcomes for job in outcome.started]
+    assert len(tokens) == 8
+    query = "select stream, position from hivelog.events where type = 'started'"
+    assert {(stream.bytes, position) for stream, position in rows(database, query)} == set(tokens)  # type: ignore[attr-defined]
+
+
 async def test_max_workers_is_exact_and_pause_is_obeyed(database: str, appender: Appender) -> None:
     desk = Desk(database, max_workers=3)
     jobs = [desk.enqueue() for _ in range(10)]

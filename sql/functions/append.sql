@@ -7,8 +7,10 @@
 --
 -- Answers one row of columns: head (the log's last position now), first (of this batch), recorded_at;
 -- refused_* (section n e m r s, ordinal from 1, code; an idempotent replay names its job); t_* the jobs
--- started, with all their worker needs (token = position of `started`); m_* exact depths of the touched
--- queues. Whatever is not refused was accepted, and its position follows from the order above.
+-- started, with all their worker needs: t_n is the ordinal in s_* (with picks behind the named ones, then
+-- p_* is s_* with them), and their tokens, the positions of `started`, are the last of the batch, in this
+-- order; m_* exact depths of the touched queues. Whatever is not refused was accepted, and its position
+-- follows from the order above.
 --
 -- Raises (the batch is not written): HL001 not one autocommitted READ COMMITTED statement,
 -- HL002 other epoch.
@@ -29,10 +31,9 @@ create or replace function hivelog.append(
     s_job uuid[] default null, picks jsonb default null, s_bytes bigint default null,
     out head bigint, out first bigint, out recorded_at timestamptz,
     out refused_section text[], out refused_n integer[], out refused_code text[], out refused_job uuid[],
-    out t_n bigint[], out t_token bigint[], out t_job uuid[], out t_queue smallint[],
-    out t_session integer[], out t_attempt smallint[], out t_retry smallint[], out t_priority smallint[],
-    out t_spec jsonb[], out t_kek smallint[], out t_salt bytea[], out t_wrapped bytea[],
-    out t_body bytea[],
+    out t_n integer[], out t_attempt smallint[], out t_retry smallint[], out t_spec jsonb[],
+    out t_kek smallint[], out t_salt bytea[], out t_wrapped bytea[], out t_body bytea[],
+    out p_session integer[], out p_queue smallint[], out p_priority smallint[], out p_job uuid[],
     out m_queue smallint[], out m_pending integer[], out m_ready integer[], out m_running integer[]
 ) language plpgsql volatile security definer
 set search_path = pg_catalog, pg_temp
@@ -46,8 +47,9 @@ declare
     d_ready integer[] := '{}'; d_running integer[] := '{}';
     q smallint[]; a integer[]; b integer[]; c integer[];
     named constant integer := coalesce(cardinality(s_job), 0);
-    alive integer[]; biggest integer := 0; plain boolean := true; only_queue smallint;
-    rest_ready integer; rest_running integer;
+    alive integer[]; biggest integer := 0; plain boolean;
+    -- The queue that most batches are all about, and its last mark.
+    main_queue constant smallint := coalesce(s_queue[1], n_queue[1]); last_mark hivelog.queue_marks;
 begin
     -- A transaction id at this point means that the caller's transaction has written already.
     if pg_current_xact_id_if_assigned() is not null
@@ -74,6 +76,10 @@ begin
     perform pg_advisory_xact_lock(hivelog.append_lock());
     select m.position, greatest(m.recorded_at, hivelog.now()), m.epoch into h, t, live_epoch
     from hivelog.batches m order by m.position desc limit 1;
+    if main_queue is not null then
+        select m.* into last_mark from hivelog.queue_marks m where m.queue = main_queue
+        order by m.position desc limit 1;
+    end if;
     h0 := h;
     if live_epoch <> in_epoch and not coalesce(records @> '[{"event": "epoch_started"}]', false) then
         raise exception 'epoch % is over, the log is in epoch %', in_epoch, live_epoch
@@ -214,19 +220,18 @@ begin
             s_type || array_agg(p.type), s_priority || array_agg(p.priority), s_job || array_agg(p.job)
         into s_session, s_queue, s_type, s_priority, s_job
         from hivelog.append_picks(picks, t, d_queue, d_running) p;
+        p_session := s_session; p_queue := s_queue; p_priority := s_priority; p_job := s_job;
     end if;
 
     if s_job is not null then
         -- One living session, one open queue without a limit, no payload that could break the byte
         -- budget: nothing to examine, and the statement below asks that itself. Anything else is
         -- narrowed first; so is a batch of which nothing started for this reason.
-        only_queue := case when s_queue[1] = all (s_queue) and s_session[1] = all (s_session)
-            then s_queue[1] end;
-        plain := only_queue is not null;
+        plain := main_queue = all (s_queue) and s_session[1] = all (s_session)
+            and last_mark.largest * cardinality(s_job)::bigint <= s_bytes;
         loop
             if not plain then
-                select x.s_session, x.s_queue, x.s_type, x.s_priority, x.s_job, x.refused_n, x.refused_code
-                into s_session, s_queue, s_type, s_priority, s_job, rn, rcode
+                select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
                 from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
                     named, d_queue, d_running, t) x;
                 if rn is not null then
@@ -245,11 +250,7 @@ begin
                     and (not plain or (
                         select not x.paused and not x.deleted and x.max_workers is null
                         from hivelog.queues x, hivelog.sessions y
-                        where x.id = only_queue and y.id = s_session[1]
-                    ) and (
-                        select m.largest * cardinality(s_job)::bigint <= s_bytes
-                        from hivelog.queue_marks m where m.queue = only_queue
-                        order by m.position desc limit 1
+                        where x.id = main_queue and y.id = s_session[1]
                     ))
                 returning w.session, w.n, r.*
             ), started as materialized (
@@ -268,24 +269,25 @@ begin
                 select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
                 from started s
             )
-            select count(*), array_agg(s.n), array_agg(s.pos), array_agg(s.job), array_agg(s.queue),
-                array_agg(s.session), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
-                array_agg(s.priority), array_agg(s.spec), array_agg(v.kek), array_agg(v.salt),
-                array_agg(v.wrapped), array_agg(v.body)
-            into k, t_n, t_token, t_job, t_queue, t_session, t_attempt, t_retry, t_priority, t_spec, t_kek,
-                t_salt, t_wrapped, t_body
+            select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+                array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
+                array_agg(v.body)
+            into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
             from started s
             left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+            k := coalesce(cardinality(t_n), 0);
             exit when k > 0 or not plain;
             plain := false;
         end loop;
-        if k > 0 and only_queue is not null then
-            d_queue := d_queue || only_queue; d_pending := d_pending || 0;
+        if k > 0 and main_queue = all (s_queue) then
+            d_queue := d_queue || main_queue; d_pending := d_pending || 0;
             d_ready := d_ready || -k; d_running := d_running || k;
         elsif k > 0 then
             select array_agg(x.queue), array_agg(0), array_agg(-x.total), array_agg(x.total)
             into q, a, b, c
-            from (select u as queue, count(*)::integer as total from unnest(t_queue) u group by u) x;
+            from (
+                select s_queue[u] as queue, count(*)::integer as total from unnest(t_n) u group by 1
+            ) x;
             d_queue := d_queue || q; d_pending := d_pending || a;
             d_ready := d_ready || b; d_running := d_running || c;
         end if;
@@ -306,27 +308,22 @@ begin
     if h = h0 then
         return;
     end if;
-    if d_queue[1] = all (d_queue) then
-        -- One queue, as in most batches: its last mark plus the changes.
+    if last_mark.queue = all (d_queue) and d_queue[1] is not null then
+        m_queue := array[main_queue];
+        select array[last_mark.pending + sum(u.a)], array[last_mark.ready + sum(u.b)],
+            array[last_mark.running + sum(u.c)]
+        into m_pending, m_ready, m_running from unnest(d_pending, d_ready, d_running) u (a, b, c);
         with batch as (
             insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
             values (h, h0 + 1, t, live_epoch, in_batch)
         )
         insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
-        select m.queue, h, t, m.pending + (select sum(u) from unnest(d_pending) u),
-            m.ready + (select sum(u) from unnest(d_ready) u),
-            m.running + (select sum(u) from unnest(d_running) u), greatest(m.largest, biggest)
-        from hivelog.queue_marks m where m.queue = d_queue[1] order by m.position desc limit 1
-        returning queue, pending, ready, running into only_queue, k, rest_ready, rest_running;
-        if found then
-            m_queue := array[only_queue]; m_pending := array[k];
-            m_ready := array[rest_ready]; m_running := array[rest_running];
-            return;
-        end if;
-    else
-        insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
-        values (h, h0 + 1, t, live_epoch, in_batch);
+        values (main_queue, h, t, m_pending[1], m_ready[1], m_running[1],
+            greatest(last_mark.largest, biggest));
+        return;
     end if;
+    insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+    values (h, h0 + 1, t, live_epoch, in_batch);
     with mark as (
         insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
         select d.queue, h, t, coalesce(m.pending, 0) + d.pending, coalesce(m.ready, 0) + d.ready,

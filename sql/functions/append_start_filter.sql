@@ -1,10 +1,11 @@
 -- Narrows wanted starts to what may start now, under the lock: paused queues, exact max_workers, living
 -- sessions, expiry and the byte budget. Refusals name their ordinal and one of: not_ready (Redis was
 -- wrong: drop the id), expired, session_lost, paused, limit, budget (the last three: give it back).
--- Only the first `named` ordinals are reported; the rest were picked here, not asked for by id.
+-- Only the first `named` ordinals are reported; the rest were picked here, not asked for by id. Answers s_job
+-- with NULL for what may not start, so that ordinals stay what they are.
 create or replace function hivelog.append_start_filter(
-    in out s_session integer[], in out s_queue smallint[], in out s_type integer[],
-    in out s_priority smallint[], in out s_job uuid[], s_bytes bigint, named integer,
+    s_session integer[], s_queue smallint[], s_type integer[], s_priority smallint[],
+    in out s_job uuid[], s_bytes bigint, named integer,
     d_queue smallint[], d_running integer[], t timestamptz,
     out refused_n integer[], out refused_code text[]
 ) language sql stable as $$
@@ -45,11 +46,7 @@ create or replace function hivelog.append_start_filter(
             as final
         from weighed w
     )
-    select array_agg(j.session order by j.n) filter (where j.final is null),
-        array_agg(j.queue order by j.n) filter (where j.final is null),
-        array_agg(j.type order by j.n) filter (where j.final is null),
-        array_agg(j.priority order by j.n) filter (where j.final is null),
-        array_agg(j.job order by j.n) filter (where j.final is null),
+    select array_agg(case when j.final is null then j.job end order by j.n),
         array_agg(j.n::integer order by j.n) filter (where j.final is not null and j.n <= named),
         array_agg(j.final order by j.n) filter (where j.final is not null and j.n <= named)
     from judged j

@@ -1,8 +1,8 @@
 -- hivelog.append with every parameter, for batches of any mixture (events/batch.py, any_columns).
 select head, first, recorded_at, refused_section, refused_n, refused_code, refused_job,
     m_queue, m_pending, m_ready, m_running,
-    t_n, t_token, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body,
-    t_job, t_queue, t_session, t_priority
+    t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body,
+    p_session, p_queue, p_priority, p_job
 from hivelog.append(
     %s::uuid, %s::integer,
     %s::uuid[], %s::smallint[], %s::integer[], %s::smallint[], %s::integer[], %s::timestamptz[],
