@@ -1,6 +1,7 @@
 """One append in flight; what arrives meanwhile is the next batch.
 
-No timers: load makes batches larger, not answers later. Bounded: past `max_waiting` rows a submit is
+No timers: load makes batches larger, not answers later. Between two appends the database waits, so the next
+batch is sent before the last one's answer is read. Bounded: past `max_waiting` rows a submit is
 refused with Overloaded, so memory stays flat and callers learn at once.
 
 When the database goes away, impatient parts fail (their caller repeats with its idempotency key);
@@ -19,7 +20,8 @@ import structlog
 
 from .batch import Appended, Outcome, Part
 from .errors import DatabaseUnavailable, EpochChanged, Overloaded
-from .log import Log, Lost
+from .log import Flight, Log, Lost
+from .parameters import prepare
 
 _log = structlog.get_logger(__name__)
 
@@ -43,6 +45,7 @@ class Appender:
         self.listeners: list[Listener] = listeners if listeners is not None else []
         self._max_waiting = max_waiting
         self._waiting: deque[_Waiting] = deque()
+        self._flying: list[_Waiting] = []
         self._rows = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -56,13 +59,16 @@ class Appender:
     async def stop(self) -> None:
         """Write what waits, then close. Parts that cannot be written fail."""
         if self._task is not None:
-            while self._waiting and self._down is None:
-                await asyncio.wait([self._waiting[-1][1]])
+            while (waited_for := self._waited_for()) and self._down is None:
+                await asyncio.wait(waited_for)
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
         self._fail(list(self._waiting), DatabaseUnavailable("shutting down"), patient=True)
         self._waiting.clear()
         await self.log.close()
+
+    def _waited_for(self) -> list[asyncio.Future[Outcome]]:
+        return [future for _, future in (*self._flying, *self._waiting) if not future.done()]
 
     @property
     def available(self) -> bool:
@@ -83,6 +89,11 @@ class Appender:
         if self._down is not None and not part.patient:
             raise DatabaseUnavailable(str(self._down))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        try:
+            prepare(part)  # now, while an earlier batch is under way
+        except Exception as error:
+            future.set_exception(error)
+            return future
         self._waiting.append((part, future))
         self._rows += rows
         self._wake.set()
@@ -92,8 +103,26 @@ class Appender:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._waiting:
-                await self._append(self._take())
+            flight = self._send()
+            while flight is not None:
+                flight = await self._land(flight)
+
+    def _send(self) -> Flight | None:
+        """The next batch on its way, if anything waits."""
+        self._flying = self._take()
+        return self.log.send([part for part, _ in self._flying]) if self._flying else None
+
+    async def _land(self, flight: Flight) -> Flight | None:
+        """Wait for a batch, send the next one, and answer those who wait for the first."""
+        batch = self._flying
+        try:
+            row = await self.log.landed(flight)
+        except BaseException as error:
+            await self._handle(error, batch)
+            return self._send()
+        following = self._send()
+        self._deliver(self.log.read(flight, row), batch)
+        return following
 
     def _take(self) -> list[_Waiting]:
         """The next batch: whole parts, in order, within the bounds of rows and bytes."""
@@ -113,21 +142,26 @@ class Appender:
     async def _append(self, batch: list[_Waiting]) -> None:
         try:
             appended = await self.log.append([part for part, _ in batch])
-        except Lost as lost:
-            await self._recover(lost, batch)
-        except DatabaseUnavailable as error:
+        except BaseException as error:
+            await self._handle(error, batch)
+        else:
+            self._deliver(appended, batch)
+
+    async def _handle(self, error: BaseException, batch: list[_Waiting]) -> None:
+        """A batch did not land: by what it says, ask the log, wait, try in halves, or tell its callers."""
+        if isinstance(error, Lost):
+            await self._recover(error, batch)
+        elif isinstance(error, DatabaseUnavailable):
             await self._outlast(error, batch)
-        except EpochChanged as error:
+        elif isinstance(error, EpochChanged):
             # What these callers knew belongs to another life of the log; the next ones learn the new epoch.
             self._fail(batch, error, patient=True)
             await self._outlast(error, [])
-        except asyncio.CancelledError:
-            self._fail(batch, DatabaseUnavailable("shutting down"), patient=True)
-            raise
-        except Exception as error:
+        elif isinstance(error, Exception):
             await self._isolate(error, batch)
         else:
-            self._deliver(appended, batch)
+            self._fail(batch, DatabaseUnavailable("shutting down"), patient=True)
+            raise error
 
     def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
         self.last = appended
@@ -135,7 +169,11 @@ class Appender:
             if not future.done():
                 future.set_result(outcome)
         for listener in self.listeners:
-            listener(appended)
+            try:
+                listener(appended)
+            except Exception:
+                # The next batch is on its way already, and its callers wait for this loop.
+                _log.exception("listener_failed")
 
     async def _isolate(self, error: Exception, batch: list[_Waiting]) -> None:
         """One poisoned part must fail alone: halve the batch until it stands by itself."""

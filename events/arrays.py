@@ -1,146 +1,124 @@
 """Values in PostgreSQL's binary wire format, whole columns at a time.
 
-The append sends and takes columns of up to a thousand values; here one becomes one `bytes` object
-(header, then length and value of each element) and back.
+An append sends and takes columns of up to thousands of values. A column is made in pieces: `uuids` and its
+like give the elements (length and value of each), `array` puts a header before the pieces of one column.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from struct import Struct, pack, unpack_from
-from typing import TypeVar
+from functools import lru_cache
+from struct import Struct, pack
+from typing import Final
+
+# Object ids of the element types.
+UUID: Final = 2950
+SMALLINT: Final = 21
+INTEGER: Final = 23
+BIGINT: Final = 20
+TIMESTAMP: Final = 1184
+TEXT: Final = 25
+JSONB: Final = 3802
+BYTEA: Final = 17
 
 # Microseconds between the Unix epoch and PostgreSQL's (2000-01-01).
 _EPOCH_SHIFT = 946_684_800_000_000
 _LENGTH = Struct(">i")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
+_HEADER = Struct(">iiIii")
+# Longer columns are looked through for a single value first: in bulks most columns have one.
+_FEW = 50
 
 
-class _Array(bytes):
-    """An array on the wire; the class names the type of its elements."""
-
-    element = 0
-
-
-class UuidArray(_Array):
-    element = 2950
+def array(element: int, count: int, pieces: Sequence[bytes]) -> bytes:
+    """A one-dimensional array; the server finds out by itself whether there are NULLs."""
+    return b"".join((_HEADER.pack(1, 1, element, count, 1), *pieces))
 
 
-class SmallintArray(_Array):
-    element = 21
+def nulls(count: int) -> bytes:
+    return _NULL * count
 
 
-class IntegerArray(_Array):
-    element = 23
+def _varying(items: Sequence[bytes | None], mark: bytes = b"") -> bytes:
+    """`mark` stands before each value (not before a NULL)."""
+    if None in items:
+        return b"".join([_NULL if item is None else _one(item, mark) for item in items])
+    if len(sizes := set(map(len, items))) == 1:  # type: ignore[arg-type]  # no None in it
+        before = _LENGTH.pack(sizes.pop() + len(mark)) + mark
+        return before + before.join(items)  # type: ignore[arg-type]
+    return b"".join([_one(item, mark) for item in items])  # type: ignore[arg-type]
 
 
-class BigintArray(_Array):
-    element = 20
+def _one(item: bytes, mark: bytes) -> bytes:
+    return _LENGTH.pack(len(item) + len(mark)) + mark + item
 
 
-class TimestampArray(_Array):
-    element = 1184
+@lru_cache(512)
+def _layout(code: str, count: int) -> Struct:
+    return Struct(">" + ("i" + code) * count)
 
 
-class TextArray(_Array):
-    element = 25
-
-
-class JsonbArray(_Array):
-    element = 3802
-
-
-class ByteaArray(_Array):
-    element = 17
-
-
-_A = TypeVar("_A", bound=_Array)
-
-
-def _header(element: int, count: int, nulls: bool) -> bytes:
-    return pack(">iiIii", 1, nulls, element, count, 1)
-
-
-def _varying(kind: type[_A], items: Sequence[bytes | None]) -> _A:
-    parts = [_header(kind.element, len(items), None in items)]
-    for item in items:
-        if item is None:
-            parts.append(_NULL)
-        else:
-            parts.append(_LENGTH.pack(len(item)))
-            parts.append(item)
-    return kind(b"".join(parts))
-
-
-def _fixed(kind: type[_A], code: str, size: int, items: Sequence[int | None]) -> _A:
-    count = len(items)
+def _fixed(code: str, size: int, items: Sequence[int | None]) -> bytes:
     if None in items:
         one = Struct(">" + code)
-        return _varying(kind, [None if item is None else one.pack(item) for item in items])
-    flat: list[int] = [size] * (2 * count)
+        return _varying([None if item is None else one.pack(item) for item in items])
+    if len(items) > _FEW and len(set(items)) == 1:
+        return _layout(code, 1).pack(size, items[0]) * len(items)
+    flat: list[int] = [size] * (2 * len(items))
     flat[1::2] = items  # type: ignore[assignment]  # no None in it
-    return kind(_header(kind.element, count, False) + pack(">" + ("i" + code) * count, *flat))
+    return _layout(code, len(items)).pack(*flat)
 
 
-def uuids(items: Sequence[bytes | None]) -> UuidArray:
+def uuids(items: Sequence[bytes]) -> bytes:
     """16-byte ids."""
-    if None in items:
-        return _varying(UuidArray, items)
-    body = _UUID_LENGTH + _UUID_LENGTH.join(items) if items else b""  # type: ignore[arg-type]
-    return UuidArray(_header(UuidArray.element, len(items), False) + body)
+    return _UUID_LENGTH + _UUID_LENGTH.join(items) if items else b""
 
 
-def smallints(items: Sequence[int | None]) -> SmallintArray:
-    return _fixed(SmallintArray, "h", 2, items)
+def smallints(items: Sequence[int | None]) -> bytes:
+    return _fixed("h", 2, items)
 
 
-def integers(items: Sequence[int | None]) -> IntegerArray:
-    return _fixed(IntegerArray, "i", 4, items)
+def integers(items: Sequence[int | None]) -> bytes:
+    return _fixed("i", 4, items)
 
 
-def bigints(items: Sequence[int | None]) -> BigintArray:
-    return _fixed(BigintArray, "q", 8, items)
+def bigints(items: Sequence[int | None]) -> bytes:
+    return _fixed("q", 8, items)
 
 
-def timestamps(items: Sequence[int | None]) -> TimestampArray:
+def timestamps(items: Sequence[int | None]) -> bytes:
     """Milliseconds since the Unix epoch."""
-    return _fixed(
-        TimestampArray,
-        "q",
-        8,
-        [None if item is None else item * 1000 - _EPOCH_SHIFT for item in items],
-    )
+    return _fixed("q", 8, [None if item is None else item * 1000 - _EPOCH_SHIFT for item in items])
 
 
-def texts(items: Sequence[str | None]) -> TextArray:
-    return _varying(TextArray, [None if item is None else item.encode() for item in items])
+def texts(items: Sequence[str | None]) -> bytes:
+    return _varying([None if item is None else item.encode() for item in items])
 
 
-def jsonbs(items: Sequence[bytes | None]) -> JsonbArray:
+def jsonbs(items: Sequence[bytes | None]) -> bytes:
     """JSON texts; the wire format puts a version byte before each."""
-    return _varying(JsonbArray, [None if item is None else b"\x01" + item for item in items])
+    return _varying(items, b"\x01")
 
 
-def byteas(items: Sequence[bytes | None]) -> ByteaArray:
-    return _varying(ByteaArray, items)
+def byteas(items: Sequence[bytes | None]) -> bytes:
+    return _varying(items)
 
 
 def _items(data: bytes | None) -> list[bytes | None]:
     """Elements of a one-dimensional array in the wire format; NULL array = none."""
     if data is None or len(data) < 20:
         return []
-    view = data
-    (count,) = _LENGTH.unpack_from(view, 12)
+    (count,) = _LENGTH.unpack_from(data, 12)
     items: list[bytes | None] = []
     at = 20
     for _ in range(count):
-        (size,) = _LENGTH.unpack_from(view, at)
+        (size,) = _LENGTH.unpack_from(data, at)
         at += 4
         if size < 0:
             items.append(None)
         else:
-            items.append(view[at : at + size])
+            items.append(data[at : at + size])
             at += size
     return items
 
@@ -148,16 +126,14 @@ def _items(data: bytes | None) -> list[bytes | None]:
 def _numbers(code: str, data: bytes | None) -> list[int]:
     if data is None or len(data) < 20:
         return []
-    view = data
-    (count,) = _LENGTH.unpack_from(view, 12)
-    return list(unpack_from(">" + ("i" + code) * count, view, 20)[1::2])
+    (count,) = _LENGTH.unpack_from(data, 12)
+    return list(_layout(code, count).unpack_from(data, 20)[1::2])
 
 
 def load_uuids(data: bytes | None) -> list[bytes]:
     if data is None or len(data) < 20:
         return []
-    view = data
-    return [view[at : at + 16] for at in range(24, len(view), 20)]
+    return [data[at : at + 16] for at in range(24, len(data), 20)]
 
 
 def load_smallints(data: bytes | None) -> list[int]:
@@ -166,10 +142,6 @@ def load_smallints(data: bytes | None) -> list[int]:
 
 def load_integers(data: bytes | None) -> list[int]:
     return _numbers("i", data)
-
-
-def load_bigints(data: bytes | None) -> list[int]:
-    return _numbers("q", data)
 
 
 def load_byteas(data: bytes | None) -> list[bytes | None]:

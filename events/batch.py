@@ -7,7 +7,7 @@ batch; parameters.py turns them into the arrays of `hivelog.append`, and answer.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct, field
@@ -135,6 +135,7 @@ class Part(Struct):
     picks: list[Pick] = field(default_factory=list)
     claim: bytes | None = None  # the Redis claim that `starts` came from, for the feeder
     patient: bool = False
+    elements: dict[Section, Any] | None = None  # parameters.py's own: what `prepare` made
 
     def rows(self) -> int:
         return (

@@ -1,25 +1,29 @@
 """The log's one door in Python: `Log.append` calls the SQL function of the same name.
 
-It owns one connection and has one append in flight. When an answer is lost the batch may or may not be
-in the log; `Lost` then carries what `recover` needs to find out (its batch id and the head known before).
+It owns one connection and has one append in flight: `send`, `landed` and `read`, or all of it as `append`.
+When an answer is lost the batch may or may not be in the log; `Lost` then carries what `recover` needs to
+find out (its batch id and the head known before).
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import psycopg
 import structlog
+from msgspec import Struct
+from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
 from .. import sql
 from . import answer, arrays, pool
 from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
-from .parameters import CALLS, call_of, parameters
-from .statement import Statements
+from .parameters import CALLS, call_of, parameters, prepare
+from .statement import Statements, columns
 from .times import milliseconds as milliseconds
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +47,15 @@ class Lost(DatabaseUnavailable):
         self.batch_id = batch_id
         self.after = after
         self.parts = parts
+
+
+class Flight(Struct):
+    """A batch on its way; `after`: the head that was known before it."""
+
+    batch_id: bytes
+    after: int
+    parts: list[Part]
+    answer: asyncio.Future[PGresult] | None = None
 
 
 class Log:
@@ -95,33 +108,59 @@ class Log:
 
     async def append(self, parts: list[Part]) -> Appended:
         """Write one batch. Raises Lost (ambiguous), EpochChanged, or the server's error (not written)."""
-        if not self.connected:
+        flight = self.send(parts)
+        row = await self.landed(flight)
+        return self.read(flight, row)
+
+    def send(self, parts: list[Part]) -> Flight:
+        """Put a batch on its way, if there is a connection; raises nothing. One at a time."""
+        for part in parts:
+            prepare(part)
+        flight = Flight(os.urandom(16), self.head, parts)
+        if self.connected:
+            self._launch(flight)
+        return flight
+
+    async def landed(self, flight: Flight) -> list[bytes | None]:
+        """Wait for a batch's answer, for `read`. Raises what `append` raises."""
+        if flight.answer is None:
             await self.open()
-        assert self._connection is not None
-        batch_id = os.urandom(16)
+            flight.after = self.head
+            self._launch(flight)
+        assert flight.answer is not None
         try:
-            call = call_of(parts)
-            values = [batch_id, arrays.integer(self.epoch), *parameters(call, parts)]
-            row = await self._append(call, values)
+            row = columns(await flight.answer)
         except psycopg.Error as error:
-            raise self._translate(error, batch_id, parts) from error
+            raise self._translate(error, flight) from error
         except BaseException:
             # Cancelled in mid-flight: the connection's state is unknown, so it must go.
             await self.close()
             raise
-        appended = answer.appended(batch_id, self.epoch, parts, row)
-        self.head = appended.head
-        return appended
+        self.head = arrays.load_bigint(row[0])
+        return row
 
-    def _translate(self, error: psycopg.Error, batch_id: bytes, parts: list[Part]) -> Exception:
+    def read(self, flight: Flight, row: list[bytes | None]) -> Appended:
+        """What the answer means. Apart from `landed`, so that the next batch can be sent before."""
+        return answer.appended(flight.batch_id, self.epoch, flight.parts, row)
+
+    def _launch(self, flight: Flight) -> None:
+        call = call_of(flight.parts)
+        values = [flight.batch_id, arrays.integer(self.epoch), *parameters(call, flight.parts)]
+        try:
+            flight.answer = self._append.start(call, values)
+        except psycopg.Error as error:
+            flight.answer = asyncio.get_running_loop().create_future()
+            flight.answer.set_exception(error)
+
+    def _translate(self, error: psycopg.Error, flight: Flight) -> Exception:
         if error.sqlstate == "HL002":
             return EpochChanged(str(error))
         gone = self._connection is None or self._connection.closed
         if gone or (isinstance(error, psycopg.OperationalError) and error.sqlstate is None):
-            return Lost(batch_id, self.head, parts)
+            return Lost(flight.batch_id, flight.after, flight.parts)
         if error.sqlstate and error.sqlstate[:2] in ("53", "57", "55", "58", "25", "40"):
             # Full disk, shutdown, timeouts, read-only standby, deadlock: nothing is wrong with the batch.
-            return Lost(batch_id, self.head, parts)
+            return Lost(flight.batch_id, flight.after, flight.parts)
         return error
 
     async def recover(self, lost: Lost) -> Appended | None:

@@ -2,18 +2,21 @@
 
 A batch that only enqueues, and a worker's turn, have statements of their own with few parameters; what
 mixes or is rare takes the one with all of them.
+
+Columns are made in two steps, because time between two appends is time that the database waits: `prepare`
+does the elements of one part while an earlier batch is under way, `parameters` only puts them together.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 from msgspec import Struct
 
 from . import arrays, times
-from .batch import End, Enqueue, Part, Start
+from .batch import End, Enqueue, Part, Section, Start
 from .statement import Value
 
 # A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
@@ -23,6 +26,37 @@ _SMALL_BODY = 8 * 1024
 # The statements, by the names of their files in sql/queries.
 Call = Literal["append_enqueues", "append_turn", "append_any"]
 CALLS: tuple[Call, ...] = ("append_enqueues", "append_turn", "append_any")
+
+# Element types of the columns of each hot section, in the order of hivelog.append.
+_ENQUEUE: Final = (
+    arrays.UUID, arrays.SMALLINT, arrays.INTEGER, arrays.SMALLINT, arrays.INTEGER, arrays.TIMESTAMP,
+    arrays.TIMESTAMP, arrays.TEXT, arrays.JSONB, arrays.INTEGER, arrays.BYTEA, arrays.BYTEA,
+    arrays.SMALLINT, arrays.BYTEA, arrays.BYTEA,
+)  # fmt: skip
+_END: Final = (
+    arrays.UUID, arrays.BIGINT, arrays.TEXT, arrays.INTEGER, arrays.TIMESTAMP, arrays.SMALLINT,
+    arrays.JSONB, arrays.INTEGER, arrays.BYTEA, arrays.SMALLINT, arrays.BYTEA,
+)  # fmt: skip
+_START: Final = (arrays.INTEGER, arrays.SMALLINT, arrays.INTEGER, arrays.SMALLINT, arrays.UUID)
+
+
+class Elements(Struct):
+    """A hot section of one part: how many, and the elements of each column; None: all of them NULL."""
+
+    count: int
+    columns: list[bytes | None]
+
+
+def prepare(part: Part) -> None:
+    """Make the elements of a part's hot sections, if they are not made yet."""
+    if part.elements is None:
+        part.elements = {}
+        if part.enqueues:
+            part.elements["n"] = _enqueues(part.enqueues)
+        if part.ends:
+            part.elements["e"] = _ends(part.ends)
+        if part.starts:
+            part.elements["s"] = _starts(part.starts)
 
 
 def call_of(parts: list[Part]) -> Call:
@@ -37,50 +71,72 @@ def call_of(parts: list[Part]) -> Call:
 
 
 def parameters(call: Call, parts: list[Part]) -> list[Value]:
-    """The statement's parameters after batch id and epoch."""
+    """The statement's parameters after batch id and epoch, from prepared parts."""
     if call == "append_enqueues":
-        return _enqueues(parts)
+        return _enqueue_parameters(parts)
     if call == "append_turn":
-        ends, starts = _joined(parts, "ends"), _joined(parts, "starts")
-        return [*_end_columns(ends), *_start_columns(starts), _CLAIM_BYTES]  # type: ignore[arg-type]
-    return _any(parts)
-
-
-def _enqueues(parts: list[Part]) -> list[Value]:
-    return [
-        *_enqueue_columns(_joined(parts, "enqueues")),  # type: ignore[arg-type]
-        _keys(parts),
-        arrays.boolean(any(part.outbox for part in parts)),
-    ]
-
-
-def _any(parts: list[Part]) -> list[Value]:
+        return [*_end_parameters(parts), *_columns("s", _START, parts), _CLAIM_BYTES]
     cutoffs = [part.cutoff for part in parts if part.cutoff is not None]
     return [
-        *_enqueues(parts),
-        *_end_columns(_joined(parts, "ends")),  # type: ignore[arg-type]
+        *_enqueue_parameters(parts),
+        *_end_parameters(parts),
         # The most careful of the cutoffs: a later heartbeat saves the session from all of them.
         times.to_text(min(cutoffs)) if cutoffs else None,
-        _json(_joined(parts, "moves")),
-        _json(_joined(parts, "records")),
-        *_start_columns(_joined(parts, "starts")),  # type: ignore[arg-type]
-        _json(_joined(parts, "picks")),
+        _json([item for part in parts for item in part.moves]),
+        _json([item for part in parts for item in part.records]),
+        *_columns("s", _START, parts),
+        _json([item for part in parts for item in part.picks]),
         _CLAIM_BYTES,
     ]
 
 
+def _enqueue_parameters(parts: list[Part]) -> list[Value]:
+    outbox = any(part.outbox for part in parts)
+    return [*_columns("n", _ENQUEUE, parts), _keys(parts), arrays.boolean(outbox)]
+
+
+def _end_parameters(parts: list[Part]) -> list[Value]:
+    columns = _columns("e", _END, parts)
+    tokens = [end.token for part in parts for end in part.ends]
+    if len(set(tokens)) < len(tokens):
+        columns[1] = arrays.array(arrays.BIGINT, len(tokens), [arrays.bigints(_once(tokens))])
+    # Large bodies are written before the lock is taken; small ones cost less beside their event.
+    large = any(end.body is not None and len(end.body) > _SMALL_BODY for part in parts for end in part.ends)
+    return [*columns, arrays.boolean(large)]
+
+
+def _once(tokens: list[int]) -> list[int]:
+    """A lease ends once: whoever names it again in the batch names one that is over."""
+    seen: set[int] = set()
+    return [0 if token in seen or seen.add(token) else token for token in tokens]  # type: ignore[func-returns-value]
+
+
+def _columns(section: Section, types: Sequence[int], parts: list[Part]) -> list[Value]:
+    """The section's columns over all parts."""
+    found = [part.elements[section] for part in parts if part.elements and section in part.elements]
+    if not found:
+        return [None] * len(types)
+    count = sum(each.count for each in found)
+    columns: list[Value] = []
+    for n, element in enumerate(types):
+        if all(each.columns[n] is None for each in found):
+            columns.append(None)
+        else:
+            pieces = [each.columns[n] or arrays.nulls(each.count) for each in found]
+            columns.append(arrays.array(element, count, pieces))
+    return columns
+
+
 def _sparse(items: Sequence[object]) -> bool:
-    return any(item is not None for item in items)
+    return items.count(None) < len(items)
 
 
-def _enqueue_columns(items: list[Enqueue]) -> list[Value]:
-    if not items:
-        return [None] * 15
+def _enqueues(items: list[Enqueue]) -> Elements:
     due = [x.due for x in items]
     expires = [x.expires for x in items]
     correlation = [x.correlation for x in items]
     kek = [x.kek for x in items]
-    return [
+    return Elements(len(items), [
         arrays.uuids([x.job for x in items]),
         arrays.smallints([x.queue for x in items]),
         arrays.integers([x.type for x in items]),
@@ -96,33 +152,19 @@ def _enqueue_columns(items: list[Enqueue]) -> list[Value]:
         arrays.smallints(kek) if _sparse(kek) else None,
         arrays.byteas([x.wrapped for x in items]) if _sparse(kek) else None,
         arrays.byteas([x.body for x in items]),
-    ]
+    ])  # fmt: skip
 
 
-def _tokens(items: list[End]) -> list[int]:
-    """A lease ends once: whoever names it again in the batch names one that is over."""
-    tokens = [x.token for x in items]
-    if len(seen := set(tokens)) < len(tokens):
-        for n, token in enumerate(tokens):
-            if token in seen:
-                seen.discard(token)
-            else:
-                tokens[n] = 0
-    return tokens
-
-
-def _end_columns(items: list[End]) -> list[Value]:
-    if not items:
-        return [None] * 12
+def _ends(items: list[End]) -> Elements:
     actor = [x.actor for x in items]
     due = [x.due for x in items]
     retry = [x.retry for x in items]
     data = [x.data for x in items]
     body = [x.body for x in items]
     bodies = _sparse(body)
-    return [
+    return Elements(len(items), [
         arrays.uuids([x.job for x in items]),
-        arrays.bigints(_tokens(items)),
+        arrays.bigints([x.token for x in items]),
         arrays.texts([x.event for x in items]),
         arrays.integers(actor) if _sparse(actor) else None,
         arrays.timestamps(due) if _sparse(due) else None,
@@ -132,21 +174,17 @@ def _end_columns(items: list[End]) -> list[Value]:
         arrays.byteas([x.digest for x in items]) if bodies else None,
         arrays.smallints([x.slot for x in items]) if bodies else None,
         arrays.byteas(body) if bodies else None,
-        # Large ones are written before the lock is taken; small ones cost less beside their event.
-        arrays.boolean(bodies and any(x is not None and len(x) > _SMALL_BODY for x in body)),
-    ]
+    ])  # fmt: skip
 
 
-def _start_columns(items: list[Start]) -> list[Value]:
-    if not items:
-        return [None] * 5
-    return [
+def _starts(items: list[Start]) -> Elements:
+    return Elements(len(items), [
         arrays.integers([x.session for x in items]),
         arrays.smallints([x.queue for x in items]),
         arrays.integers([x.type for x in items]),
         arrays.smallints([x.priority for x in items]),
         arrays.uuids([x.job for x in items]),
-    ]
+    ])  # fmt: skip
 
 
 class _KeyRow(Struct, gc=False):
@@ -179,10 +217,3 @@ def _keys(parts: list[Part]) -> str | None:
 
 def _json(items: Sequence[Struct]) -> str | None:
     return msgspec.json.encode(items).decode() if items else None
-
-
-def _joined(parts: list[Part], name: str) -> list[Struct]:
-    if len(parts) == 1:
-        whole: list[Struct] = getattr(parts[0], name)
-        return whole
-    return [item for part in parts for item in getattr(part, name)]

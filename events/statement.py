@@ -43,28 +43,29 @@ class Statements:
             yield from _run(self._pgconn, partial(self._pgconn.send_prepare, name, query))
 
     def execute(self, name: str, values: Sequence[Value]) -> Steps[list[bytes | None]]:
-        """The same for a call of `__call__` (for connections that block)."""
+        """Steps of a whole call, for connections that block."""
         result = yield from _run(self._pgconn, partial(self._send, name, values))
-        return _columns(result)
+        return columns(result)
 
-    async def __call__(self, name: str, values: Sequence[Value]) -> list[bytes | None]:
-        """Answers the columns of the single row as wire values. Raises psycopg errors.
+    def start(self, name: str, values: Sequence[Value]) -> asyncio.Future[PGresult]:
+        """Send a call; its answer comes by itself. Raises psycopg errors.
 
-        A cancelled call leaves the connection in mid-flight: close it.
+        Whoever gives up waiting leaves the connection in mid-flight: close it.
         """
         if self._loop is None:
             self._loop, self._socket = asyncio.get_running_loop(), self._pgconn.socket
             self._loop.add_reader(self._socket, self._readable)
         self._answer = self._loop.create_future()
         self._send(name, values)
-        while self._pgconn.flush():
-            await _writable(self._loop, self._socket)
-        return _columns(await self._answer)
+        if self._pgconn.flush():
+            self._loop.add_writer(self._socket, self._writable)
+        return self._answer
 
     def close(self) -> None:
         """Stop watching; before the connection is closed."""
         if self._loop is not None:
             self._loop.remove_reader(self._socket)
+            self._loop.remove_writer(self._socket)
             self._loop = None
 
     def _send(self, name: str, values: Sequence[Value]) -> None:
@@ -82,9 +83,19 @@ class Statements:
                     return
                 self._result = result
         except psycopg.Error as error:
-            self.close()
-            if self._answer is not None and not self._answer.done():
-                self._answer.set_exception(error)
+            self._failed(error)
+
+    def _writable(self) -> None:
+        try:
+            if not self._pgconn.flush() and self._loop is not None:
+                self._loop.remove_writer(self._socket)
+        except psycopg.Error as error:
+            self._failed(error)
+
+    def _failed(self, error: psycopg.Error) -> None:
+        self.close()
+        if self._answer is not None and not self._answer.done():
+            self._answer.set_exception(error)
 
     def _done(self) -> None:
         """The server is ready for the next query (or said something while none was under way)."""
@@ -99,19 +110,11 @@ def _numbered(query: str) -> bytes:
     return first + b"".join(b"$%d%s" % (number, text) for number, text in enumerate(rest, 1))
 
 
-def _columns(result: PGresult) -> list[bytes | None]:
+def columns(result: PGresult) -> list[bytes | None]:
+    """The columns of the single row as wire values. Raises psycopg errors."""
     if result.status != ExecStatus.TUPLES_OK:
         raise errors.error_from_result(result)
     return [result.get_value(0, column) for column in range(result.nfields)]
-
-
-async def _writable(loop: asyncio.AbstractEventLoop, socket: int) -> None:
-    ready = asyncio.Event()
-    loop.add_writer(socket, ready.set)
-    try:
-        await ready.wait()
-    finally:
-        loop.remove_writer(socket)
 
 
 def _run(pgconn: PGconn, send: Any) -> Steps[PGresult]:
