@@ -32,6 +32,7 @@ def jobs(
     source: Annotated[str | None, _filter("--source", "Who enqueued it.")] = None,
     correlation_id: Annotated[str | None, _filter("--correlation-id", "What it belongs to.")] = None,
     worker: Annotated[str | None, _filter("--worker", "A worker's name or session.")] = None,
+    q: Annotated[str | None, _filter("--q", "Payload fields (user.id:u1) and words.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="At most so many.")] = 20,
     after: Annotated[str | None, _filter("--after", "`next` of the list before.", "NEXT")] = None,
     url: Url = None,
@@ -48,11 +49,13 @@ def jobs(
     `hivelog jobs reports --status failed,expired --since 2030-01-31T00:00:00Z`
 
     `hivelog jobs --tag nightly --json`
+
+    `hivelog jobs --q "user_id:u1 timeout"`
     """
     answer = ask(
         Target(url, token, data), "GET", "/jobs" if queue is None else f"/queue/{queue}/jobs",
         status=status, type=type, since=since, until=until, tag=tag, source=source,
-        correlation_id=correlation_id, worker=worker, limit=limit, after=after,
+        correlation_id=correlation_id, worker=worker, q=q, limit=limit, after=after,
     )  # fmt: skip
     if as_json:
         output.print_json(answer)

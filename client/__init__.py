@@ -205,7 +205,7 @@ class Client:
         limit: int = 100,
         **filters: str | datetime | None,
     ) -> Listing[Job]:
-        """Newest first. Filters: type, since, until, tag, source, correlation_id, worker; `limit` a page."""
+        """Newest first; `limit` a page. Filters: type since until tag source correlation_id worker q."""
         query = {"queue": queue, "status": status, "limit": limit, **filters}
 
         async def page(after: str | int | None = None) -> Page[Job]:

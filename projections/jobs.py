@@ -44,6 +44,7 @@ class Filter(Struct, frozen=True, kw_only=True):
     source: str | None = None
     correlation: str | None = None
     worker: str | None = None
+    search: str | None = None  # a tsquery over what jobs carry, see search_terms
 
     @property
     def loose(self) -> bool:
@@ -159,6 +160,8 @@ def read_cursor(text: str) -> bytes:
 
 
 def _query(chosen: Filter) -> str:
+    if chosen.search is not None:
+        return "job_page_by_search"
     if chosen.correlation is not None:
         return "job_page_by_correlation"
     return "job_page" if chosen.tag is None else "job_page_by_tag"
@@ -177,6 +180,7 @@ def _parameters(chosen: Filter, limit: int) -> dict[str, Any]:
         "source": chosen.source,
         "correlation": chosen.correlation,
         "worker": chosen.worker,
+        "search": chosen.search,
         "scan": _SCAN if chosen.loose else limit + 1,
     }
 

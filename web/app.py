@@ -24,6 +24,7 @@ from ..broker.payload_schemas import PayloadSchemas
 from ..events.outbox import Relay
 from ..events.tail import Tail
 from ..projections.runner import Runner
+from ..projections.search import Indexer
 from ..settings import Settings
 from .access import Access
 from .auth import Attempts, Authenticator
@@ -83,7 +84,10 @@ def _duties(settings: Settings, engine: Engine, drains: Drains) -> Duties:
     )  # fmt: skip
     assert settings.database_url is not None
     relay = Relay(settings.database_url, engine.names, engine.vault, engine.appender.submit)
-    duties = {**standard(backend, grace=settings.grace_seconds), "relay": relay.run}
+    indexer = Indexer(engine.pool, engine.vault)
+    engine.appender.listeners.append(lambda _: indexer.wake())
+    standing = standard(backend, grace=settings.grace_seconds)
+    duties = {**standing, "relay": relay.run, "search": indexer.run}
     return Duties(Leadership(engine.pool), duties)
 
 

@@ -12,9 +12,11 @@ from msgspec import Struct
 from .. import sql
 from ..events import ids, times, types, vault
 from ..events.vault import VaultError
+from ..projections import search_terms
 from ..projections.failures import Failure, failures
 from ..projections.jobs import STATUSES, Filter, JobRow, page
 from .answers import Answer, json
+from .behind import wait_for_search
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
 from .job_reads import read_bodies
@@ -73,8 +75,10 @@ async def of_all(call: Call) -> Answer:
 async def _page(call: Call, queues: Sequence[int], queue: str | None) -> Jobs:
     call.allow(
         "status", "limit", "after", "type", "since", "until", "tag", "source", "correlation_id", "worker",
-        "queue",
+        "queue", "q",
     )  # fmt: skip
+    if "q" in call.query:
+        await wait_for_search(call.services, call)
     chosen = await _filter(call, queues)
     limit = call.number("limit", 50, 1, _MOST)
     async with call.services.pool.connection() as connection:
@@ -100,7 +104,18 @@ async def _filter(call: Call, queues: Sequence[int]) -> Filter:
         source=call.text("source"),
         correlation=call.text("correlation_id"),
         worker=call.text("worker"),
+        search=_search(call),
     )
+
+
+def _search(call: Call) -> str | None:
+    text, sealed = call.text("q", 500), call.services.vault
+    if text is None:
+        return None
+    try:
+        return search_terms.ask(text, sealed.keys, exact=sealed.encrypts)
+    except ValueError as error:
+        raise invalid("q", str(error), status=400) from None
 
 
 def _statuses(call: Call) -> Sequence[str]:
@@ -220,6 +235,7 @@ _LIST: Final = {
     "after": "`next` of the page before.", "type": "A job type.", "since": "Created at or after (RFC 3339).",
     "until": "Created before (RFC 3339).", "tag": "A tag.", "source": "Who enqueued it.",
     "correlation_id": "A correlation id.", "worker": "A worker's name or session.",
+    "q": "Payload fields (`user.id:u1`) and words of payloads and errors; all must match.",
 }  # fmt: skip
 
 ENDPOINTS: Final = (

@@ -13,8 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ..events import types
 from ..events.batch import Appended
-from ..projections import totals
-from ..projections.runner import Lag
+from ..projections import search, totals
 from ..projections.totals import QueueTotal, Totals
 from .answers import Answer
 from .endpoint import Endpoint
@@ -52,8 +51,10 @@ class Metrics:
         lags = await services.projections.status()
         async with services.pool.connection() as connection:
             ever = await self._totals.read(connection)
+            looked = await search.state(connection)
         registry = CollectorRegistry()
-        system = _system(services, lags, workers["active"])
+        behind = {lag.name: lag.behind for lag in lags} | {"search": looked.head - looked.position}
+        system = _system(services, behind, workers["active"])
         families = [*_queues(stats), *_counters(ever), *_histograms(ever), *system]
         registry.register(_Fixed(families))
         return generate_latest(self._registry) + generate_latest(registry)
@@ -125,12 +126,12 @@ def _buckets(slots: Counter[int]) -> list[tuple[str, float]]:
     return [("+Inf" if edge == inf else repr(edge), count) for edge, count in totals.cumulative(slots)]
 
 
-def _system(services: Services, lags: list[Lag], workers: int) -> Iterator[Metric]:
+def _system(services: Services, lags: dict[str, int], workers: int) -> Iterator[Metric]:
     behind = GaugeMetricFamily(
         "hivelog_projection_lag_events", "Positions a projection is behind the log.", labels=["projection"]
     )
-    for lag in lags:
-        behind.add_metric([lag.name], lag.behind)
+    for name, positions in lags.items():
+        behind.add_metric([name], positions)
     yield behind
     feeder = services.engine.feeder
     for name, help_, value in (
