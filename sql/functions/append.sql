@@ -48,8 +48,9 @@ declare
     q smallint[]; a integer[]; b integer[]; c integer[];
     named constant integer := coalesce(cardinality(s_job), 0);
     alive integer[]; biggest integer := 0; plain boolean;
-    -- The queue that most batches are all about, and its last mark.
-    main_queue constant smallint := coalesce(s_queue[1], n_queue[1]); last_mark hivelog.queue_marks;
+    -- The queue that most batches are all about: does it exist, is it open and without a limit, its last mark.
+    main_queue constant smallint := coalesce(s_queue[1], n_queue[1]); main_known boolean; main_open boolean;
+    main_pending integer; main_ready integer; main_running integer; main_largest integer;
 begin
     -- A transaction id at this point means that the caller's transaction has written already.
     if pg_current_xact_id_if_assigned() is not null
@@ -77,8 +78,15 @@ begin
     select m.position, greatest(m.recorded_at, hivelog.now()), m.epoch into h, t, live_epoch
     from hivelog.batches m order by m.position desc limit 1;
     if main_queue is not null then
-        select m.* into last_mark from hivelog.queue_marks m where m.queue = main_queue
-        order by m.position desc limit 1;
+        select not x.deleted, not x.paused and x.max_workers is null
+                and exists (select from hivelog.sessions y where y.id = s_session[1]),
+            m.pending, m.ready, m.running, m.largest
+        into main_known, main_open, main_pending, main_ready, main_running, main_largest
+        from hivelog.queues x
+        left join lateral (
+            select * from hivelog.queue_marks m where m.queue = x.id order by m.position desc limit 1
+        ) m on true
+        where x.id = main_queue;
     end if;
     h0 := h;
     if live_epoch <> in_epoch and not coalesce(records @> '[{"event": "epoch_started"}]', false) then
@@ -87,42 +95,36 @@ begin
     end if;
 
     if n_job is not null then
-        select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
+        plain := main_known and main_queue = all (n_queue);
+        if keys is not null or plain is not true then
+            select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
+        end if;
         if rn is not null then
             refused_section := array_fill('n'::text, array[cardinality(rn)]);
             refused_n := rn; refused_code := rcode; refused_job := rjob;
         end if;
-        with i as materialized (
-            -- Ordinals are positions where nothing was refused: no window, no sort.
-            select u.*, h + u.n - case when rn is null then 0
-                else (select count(*) from unnest(rn) x where x < u.n) end as pos
-            from unnest(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
-                n_correlation, n_spec, n_size, n_digest) with ordinality
-                u (job, queue, type, priority, actor, due, expires, correlation, spec, size, digest, n)
-            where rn is null or u.n <> all (rn)
-        ), waiting as (
-            insert into hivelog.pending (due_at, job, queue, type, priority, version, attempt, retry,
-                size, enqueued, expires_at, spec)
-            select i.due, i.job, i.queue, i.type, i.priority, 1, 0, 0, i.size, i.pos, i.expires, i.spec
-            from i where i.due > t
-        ), able as (
-            insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
-                size, expires_at, spec)
-            select i.job, i.pos, i.queue, i.priority, i.type, 1, 0, 0, i.size, i.expires, i.spec
-            from i where i.due is null or i.due <= t
-        ), written as (
+        if plain and n_due is null and rn is null then
+            -- The usual: all of one queue, all at once ready, none refused. Ordinals are positions.
+            with able as (
+                insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
+                    size, expires_at, spec)
+                select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires, u.spec
+                from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec) with ordinality
+                    u (job, priority, type, size, expires, spec, n)
+            )
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
-                queue, attempt, body_digest, correlation, data)
-            select i.pos, t, i.job, 1, 'enqueued', i.actor, i.size, i.queue, null, i.digest,
-                i.correlation, i.spec
-            from i
-        ), depth as (
-            select i.queue, count(*)::integer as total, count(*) filter (where i.due > t)::integer as later
-            from i group by i.queue
-        )
-        select array_agg(d.queue), array_agg(d.later), array_agg(d.total - d.later),
-            array_agg(0), coalesce(sum(d.total), 0)
-        into q, a, b, c, k from depth d;
+                queue, body_digest, correlation, data)
+            select h + u.n, t, u.job, 1, 'enqueued', u.actor, u.size, main_queue, u.digest, u.correlation,
+                u.spec
+            from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec) with ordinality
+                u (job, actor, size, digest, correlation, spec, n);
+            k := cardinality(n_job);
+            q := array[main_queue]; a := array[0]; b := array[k]; c := array[0];
+        else
+            select x.q, x.a, x.b, x.c, x.k into q, a, b, c, k
+            from hivelog.append_enqueues(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
+                n_correlation, n_spec, n_size, n_digest, rn, h, t) x;
+        end if;
         d_queue := d_queue || q; d_pending := d_pending || a;
         d_ready := d_ready || b; d_running := d_running || c;
         select max(u) into biggest from unnest(n_size) u;
@@ -225,60 +227,52 @@ begin
 
     if s_job is not null then
         -- One living session, one open queue without a limit, no payload that could break the byte
-        -- budget: nothing to examine, and the statement below asks that itself. Anything else is
-        -- narrowed first; so is a batch of which nothing started for this reason.
-        plain := main_queue = all (s_queue) and s_session[1] = all (s_session)
-            and last_mark.largest * cardinality(s_job)::bigint <= s_bytes;
-        loop
-            if not plain then
-                select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
-                from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
-                    named, d_queue, d_running, t) x;
-                if rn is not null then
-                    refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
-                    refused_n := refused_n || rn; refused_code := refused_code || rcode;
-                    refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
-                end if;
+        -- budget, and nothing in this batch that could have changed it: nothing to examine. Anything else
+        -- is narrowed first.
+        plain := coalesce(records is null and main_known and main_open and main_queue = all (s_queue)
+            and s_session[1] = all (s_session)
+            and main_largest * cardinality(s_job)::bigint <= s_bytes, false);
+        if not plain then
+            select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
+            from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
+                named, d_queue, d_running, t) x;
+            if rn is not null then
+                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
+                refused_n := refused_n || rn; refused_code := refused_code || rcode;
+                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
             end if;
-            with want as (
-                select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
-                    u (session, queue, type, priority, job, n)
-            ), taken as (
-                delete from hivelog.ready r using want w
-                where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
-                    and (r.expires_at is null or r.expires_at > t)
-                    and (not plain or (
-                        select not x.paused and not x.deleted and x.max_workers is null
-                        from hivelog.queues x, hivelog.sessions y
-                        where x.id = main_queue and y.id = s_session[1]
-                    ))
-                returning w.session, w.n, r.*
-            ), started as materialized (
-                select h + row_number() over () as pos, x.* from taken x
-            ), leased as (
-                insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
-                    version, queue, priority, attempt, retry, size, expires_at)
-                select s.job, s.pos, s.enqueued, t,
-                    t + make_interval(secs => (s.spec ->> 'timeout')::integer),
-                    s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
-                    s.size, s.expires_at
-                from started s
-            ), written as (
-                insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
-                    attempt)
-                select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
-                from started s
-            )
-            select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
-                array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
-                array_agg(v.body)
-            into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
+        end if;
+        with want as (
+            select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
+                u (session, queue, type, priority, job, n)
+        ), taken as (
+            delete from hivelog.ready r using want w
+            where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
+                and (r.expires_at is null or r.expires_at > t)
+            returning w.session, w.n, r.*
+        ), started as materialized (
+            select h + row_number() over () as pos, x.* from taken x
+        ), leased as (
+            insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
+                version, queue, priority, attempt, retry, size, expires_at)
+            select s.job, s.pos, s.enqueued, t,
+                t + make_interval(secs => (s.spec ->> 'timeout')::integer),
+                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
+                s.size, s.expires_at
             from started s
-            left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
-            k := coalesce(cardinality(t_n), 0);
-            exit when k > 0 or not plain;
-            plain := false;
-        end loop;
+        ), written as (
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
+                attempt)
+            select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
+            from started s
+        )
+        select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+            array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
+            array_agg(v.body)
+        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
+        from started s
+        left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+        k := coalesce(cardinality(t_n), 0);
         if k > 0 and main_queue = all (s_queue) then
             d_queue := d_queue || main_queue; d_pending := d_pending || 0;
             d_ready := d_ready || -k; d_running := d_running || k;
@@ -308,10 +302,9 @@ begin
     if h = h0 then
         return;
     end if;
-    if last_mark.queue = all (d_queue) and d_queue[1] is not null then
+    if main_pending is not null and main_queue = all (d_queue) and d_queue[1] is not null then
         m_queue := array[main_queue];
-        select array[last_mark.pending + sum(u.a)], array[last_mark.ready + sum(u.b)],
-            array[last_mark.running + sum(u.c)]
+        select array[main_pending + sum(u.a)], array[main_ready + sum(u.b)], array[main_running + sum(u.c)]
         into m_pending, m_ready, m_running from unnest(d_pending, d_ready, d_running) u (a, b, c);
         with batch as (
             insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
@@ -319,7 +312,7 @@ begin
         )
         insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
         values (main_queue, h, t, m_pending[1], m_ready[1], m_running[1],
-            greatest(last_mark.largest, biggest));
+            greatest(main_largest, biggest));
         return;
     end if;
     insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)

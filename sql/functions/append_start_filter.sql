@@ -8,7 +8,9 @@ create or replace function hivelog.append_start_filter(
     in out s_job uuid[], s_bytes bigint, named integer,
     d_queue smallint[], d_running integer[], t timestamptz,
     out refused_n integer[], out refused_code text[]
-) language sql stable as $$
+) language plpgsql stable as $$
+#variable_conflict use_column
+begin
     with want as (
         select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
             u (session, queue, type, priority, job, n)
@@ -49,5 +51,6 @@ create or replace function hivelog.append_start_filter(
     select array_agg(case when j.final is null then j.job end order by j.n),
         array_agg(j.n::integer order by j.n) filter (where j.final is not null and j.n <= named),
         array_agg(j.final order by j.n) filter (where j.final is not null and j.n <= named)
-    from judged j
-$$;
+    into s_job, refused_n, refused_code
+    from judged j;
+end $$;
