@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -68,11 +69,14 @@ class Configuration:
         self._initial = initial or SystemConfig()
         self._current = self._initial
         self._read_at = float("-inf")
+        self._lock = asyncio.Lock()
 
     async def current(self) -> SystemConfig:
         """At most a second old."""
         if time.monotonic() - self._read_at > _STALE_AFTER:
-            await self._read()
+            async with self._lock:  # of many who ask at this moment one reads
+                if time.monotonic() - self._read_at > _STALE_AFTER:
+                    await self._read()
         return self._current
 
     async def _read(self) -> int:

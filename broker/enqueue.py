@@ -3,8 +3,8 @@
     enqueuer = Enqueuer(appender, names, pool, vault, configuration, clock)
     accepted = await enqueuer.enqueue("reports", "monthly", {"user": 1}, actor="user:ann", priority=200)
 
-A hot path: names, queue defaults and the JSON of equal specs are cached, randomness is drawn once a call,
-and nothing is awaited but the append itself.
+A hot path: what jobs have in common is in their recipe (recipe.py), randomness is drawn once a call, and
+nothing is awaited but the append itself.
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
-from ..events import ids, spec
 from ..events.appender import Appender
 from ..events.batch import Enqueue, IdempotencyKey, Outcome, Part
 from ..events.errors import DatabaseUnavailable
-from ..events.fields import InvalidField
-from ..events.names import Names, Queue
+from ..events.names import Names
 from ..events.pool import Pool
-from ..events.queue import QueueConfig
-from ..events.spec import Prepared
 from ..events.vault import Vault
-from . import idempotency, payload
+from . import idempotency
+from . import payload as payloads
 from .bulk import Bulks, is_big
 from .clock import DatabaseClock
 from .configuration import Configuration
 from .errors import Rejected, invalid, unknown_queue
+from .recipe import Recipe, Recipes, jobs_of
 
 MAX_ITEMS: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -85,7 +82,7 @@ class Enqueuer:
         self._configuration = configuration
         self._clock = clock
         self.bulks = bulks or Bulks(appender, pool)
-        self._configs: dict[int, tuple[int, QueueConfig]] = {}
+        self._recipes = Recipes(names)
 
     async def enqueue(
         self,
@@ -101,19 +98,23 @@ class Enqueuer:
     ) -> Accepted:
         """One job. Options are the metadata of the API; the scope of a key is the actor, its path the
         one of the HTTP API, unless said otherwise."""
-        item = Item(queue, type, payload, options or None, idempotency_key)
-        part = Part()
-        scope = scope or actor
         await self._clock.now()
         limit = (await self._configuration.current()).max_message_size
-        part.enqueues.append(await self._made(item, limit, await self._names.actor_id(actor)))
-        self._seal(part.enqueues)
+        if options or idempotency_key is not None:
+            recipe = await self._recipes.special(
+                queue, type, actor, options or None, keyed=idempotency_key is not None
+            )
+        else:
+            recipe = await self._recipes.plain(queue, type, actor)
+        part = Part(enqueues=jobs_of([recipe], [payloads.encode(payload, limit)], self._vault))
+        item = Item(queue, type, payload, options or None, idempotency_key)
         if idempotency_key is None:
             outcome = await self._appender.post(part)
             if outcome.refused:
                 raise await self._refusal(outcome, [item])
             return Accepted(part.enqueues[0].job, outcome.positions["n"][0])
-        part.keys.append(await self._key(scope, path or f"/queue/{queue}/jobs", idempotency_key, item, 0, 0))
+        path = path or f"/queue/{queue}/jobs"
+        part.keys.append(await self._key(scope or actor, path, idempotency_key, item, 0, 0))
         many = await self._submit(part, [item])
         return Accepted(many.jobs[0], many.position, many.replayed)
 
@@ -136,7 +137,7 @@ class Enqueuer:
         if not items:
             raise invalid("jobs", "must not be empty")
         await self._clock.now()
-        part = Part(enqueues=await self._made_many(items, await self._names.actor_id(actor)))
+        part = Part(enqueues=await self._made_many(items, actor))
         scope = scope or actor
         if idempotency_key is not None:
             if any(item.idempotency_key is not None for item in items):
@@ -147,57 +148,40 @@ class Enqueuer:
             part.keys = await self._item_keys(scope, path, items)
         return await self._submit(part, items)
 
-    async def _made_many(self, items: Sequence[Item], actor: int) -> list[Enqueue]:
-        limit = (await self._configuration.current()).max_message_size
+    async def _made_many(self, items: Sequence[Item], actor: str) -> list[Enqueue]:
+        recipes, bodies = await self._drafts(items, actor)
         made: list[Enqueue] = []
+        for start in range(0, len(items), _TURN):
+            made += jobs_of(recipes[start : start + _TURN], bodies[start : start + _TURN], self._vault)
+            await asyncio.sleep(0)
+        return made
+
+    async def _drafts(self, items: Sequence[Item], actor: str) -> tuple[list[Recipe], list[bytes]]:
+        """A recipe and a plain payload for each."""
+        limit = (await self._configuration.current()).max_message_size
+        recipes: list[Recipe] = []
+        bodies: list[bytes] = []
         size = 0
         for index, item in enumerate(items):
             try:
-                enqueue = await self._made(item, limit, actor)
+                recipes.append(await self._recipe(item, actor))
+                bodies.append(payloads.encode(item.payload, limit))
             except Rejected as error:
                 error.detail["index"] = index
                 raise
-            made.append(enqueue)
-            size += len(enqueue.body)
+            size += len(bodies[-1])
             if size > MAX_BYTES:
                 message = f"at most {MAX_BYTES} bytes of payload a call"
                 raise Rejected("too_large", message, {"limit": MAX_BYTES})
             if index % _TURN == _TURN - 1:
                 await asyncio.sleep(0)
-        for start in range(0, len(made), _TURN):
-            self._seal(made[start : start + _TURN])
-            await asyncio.sleep(0)
-        return made
+        return recipes, bodies
 
-    async def _made(self, item: Item, limit: int, actor: int) -> Enqueue:
-        """All but id and seal; `body` is still the plain payload."""
-        queue = await self._names.queue(item.queue)
-        if queue is None:
-            raise unknown_queue(item.queue)
-        keyed = item.idempotency_key is not None
-        try:
-            prepared = spec.prepare(item.type, self._config(queue), item.options, idempotency=keyed)
-        except InvalidField as error:
-            raise invalid(error.field, error.reason) from None
-        return _enqueue(
-            prepared, queue.id, await self._names.type_id(item.type), actor,
-            payload.encode(item.payload, limit),
-        )  # fmt: skip
-
-    def _config(self, queue: Queue) -> QueueConfig:
-        found = self._configs.get(queue.id)
-        if found is None or found[0] != queue.position:
-            found = (queue.position, msgspec.convert(queue.config, QueueConfig))
-            self._configs[queue.id] = found
-        return found[1]
-
-    def _seal(self, enqueues: list[Enqueue]) -> None:
-        jobs = ids.mint_many(len(enqueues))
-        bodies = self._vault.seal_many(jobs, [enqueue.body for enqueue in enqueues])
-        for job, enqueue, sealed in zip(jobs, enqueues, bodies, strict=True):
-            assert sealed.salt is not None
-            enqueue.job, enqueue.body, enqueue.digest = job, sealed.body, sealed.digest
-            enqueue.salt, enqueue.kek, enqueue.wrapped = sealed.salt, sealed.kek, sealed.wrapped
+    async def _recipe(self, item: Item, actor: str) -> Recipe:
+        if item.options or item.idempotency_key is not None:
+            keyed = item.idempotency_key is not None
+            return await self._recipes.special(item.queue, item.type, actor, item.options, keyed=keyed)
+        return await self._recipes.plain(item.queue, item.type, actor)
 
     async def _key(
         self, scope: str, path: str, key: object, body: object, first: int, last: int
@@ -260,13 +244,6 @@ class Enqueuer:
         if why.code == "idempotency_mismatch":
             return idempotency.mismatch()
         return DatabaseUnavailable("the answer was lost; repeat the call with its idempotency key")
-
-
-def _enqueue(prepared: Prepared, queue: int, kind: int, actor: int, body: bytes) -> Enqueue:
-    return Enqueue(
-        b"", queue, kind, prepared.spec.priority, actor, prepared.encoded, len(body), b"", b"", body,
-        prepared.due_at, prepared.expires_at, prepared.correlation,
-    )  # fmt: skip
 
 
 def _replays(

@@ -108,6 +108,8 @@ class PayloadSchemas:
         """The same for a bulk; the refusal's detail has the `index` of the first item that does not fit."""
         if monotonic() - self._read_at > _FRESH:
             await self._renew()
+        if not self._by_type:
+            return
         for index, item in enumerate(items):
             if index % _TURN == _TURN - 1:
                 await asyncio.sleep(0)

@@ -40,6 +40,8 @@ class Names:
         self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
         self._read_at = float("-inf")
         self._lock = asyncio.Lock()
+        # Another number whenever a queue may have changed by this process's own doing.
+        self.version = 0
 
     async def refresh(self) -> None:
         """Re-read queues, and the types and actors that are new."""
@@ -84,6 +86,7 @@ class Names:
 
     def forget_queues(self) -> None:
         """The next question re-reads them: this process has just changed one."""
+        self.version += 1
         self._read_at = float("-inf")
 
     async def new_queue(self, name: str) -> tuple[int, bytes]:
