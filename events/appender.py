@@ -90,7 +90,7 @@ class Appender:
             raise DatabaseUnavailable(str(self._down))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
-            prepare(part)  # now, while an earlier batch is under way
+            prepare(part, rows)  # now, while an earlier batch is under way
         except Exception as error:
             future.set_exception(error)
             return future

@@ -22,7 +22,7 @@ from .. import sql
 from . import answer, arrays, pool
 from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
-from .parameters import CALLS, call_of, parameters, prepare
+from .parameters import CALLS, call_of, parameters
 from .statement import Statements, columns
 from .times import milliseconds as milliseconds
 
@@ -114,8 +114,6 @@ class Log:
 
     def send(self, parts: list[Part]) -> Flight:
         """Put a batch on its way, if there is a connection; raises nothing. One at a time."""
-        for part in parts:
-            prepare(part)
         flight = Flight(os.urandom(16), self.head, parts)
         if self.connected:
             self._launch(flight)
@@ -144,11 +142,11 @@ class Log:
         return answer.appended(flight.batch_id, self.epoch, flight.parts, row)
 
     def _launch(self, flight: Flight) -> None:
-        call = call_of(flight.parts)
-        values = [flight.batch_id, arrays.integer(self.epoch), *parameters(call, flight.parts)]
         try:
+            call = call_of(flight.parts)
+            values = [flight.batch_id, arrays.integer(self.epoch), *parameters(call, flight.parts)]
             flight.answer = self._append.start(call, values)
-        except psycopg.Error as error:
+        except Exception as error:  # also what cannot be put into wire values
             flight.answer = asyncio.get_running_loop().create_future()
             flight.answer.set_exception(error)
 

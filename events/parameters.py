@@ -3,14 +3,14 @@
 A batch that only enqueues, and a worker's turn, have statements of their own with few parameters; what
 mixes or is rare takes the one with all of them.
 
-Columns are made in two steps, because time between two appends is time that the database waits: `prepare`
-does the elements of one part while an earlier batch is under way, `parameters` only puts them together.
+Time between two appends is time that the database waits. So `prepare` makes the elements of a big part's
+columns while an earlier batch is under way; those of small parts are made together, which costs less.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final, Literal
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
@@ -22,6 +22,7 @@ from .statement import Value
 # A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
 _CLAIM_BYTES = arrays.bigint(16 * 1024 * 1024)
 _SMALL_BODY = 8 * 1024
+_MANY = 32  # rows
 
 # The statements, by the names of their files in sql/queries.
 Call = Literal["append_enqueues", "append_turn", "append_any"]
@@ -47,16 +48,14 @@ class Elements(Struct):
     columns: list[bytes | None]
 
 
-def prepare(part: Part) -> None:
-    """Make the elements of a part's hot sections, if they are not made yet."""
-    if part.elements is None:
-        part.elements = {}
-        if part.enqueues:
-            part.elements["n"] = _enqueues(part.enqueues)
-        if part.ends:
-            part.elements["e"] = _ends(part.ends)
-        if part.starts:
-            part.elements["s"] = _starts(part.starts)
+def prepare(part: Part, rows: int) -> None:
+    """Make the elements of the part's hot sections now, if its rows are many."""
+    if rows >= _MANY:
+        part.elements = {
+            section: make(items)
+            for section, (name, make) in _SECTIONS.items()
+            if (items := getattr(part, name))
+        }
 
 
 def call_of(parts: list[Part]) -> Call:
@@ -71,7 +70,7 @@ def call_of(parts: list[Part]) -> Call:
 
 
 def parameters(call: Call, parts: list[Part]) -> list[Value]:
-    """The statement's parameters after batch id and epoch, from prepared parts."""
+    """The statement's parameters after batch id and epoch."""
     if call == "append_enqueues":
         return _enqueue_parameters(parts)
     if call == "append_turn":
@@ -113,7 +112,7 @@ def _once(tokens: list[int]) -> list[int]:
 
 def _columns(section: Section, types: Sequence[int], parts: list[Part]) -> list[Value]:
     """The section's columns over all parts."""
-    found = [part.elements[section] for part in parts if part.elements and section in part.elements]
+    found = _elements(section, parts)
     if not found:
         return [None] * len(types)
     count = sum(each.count for each in found)
@@ -125,6 +124,24 @@ def _columns(section: Section, types: Sequence[int], parts: list[Part]) -> list[
             pieces = [each.columns[n] or arrays.nulls(each.count) for each in found]
             columns.append(arrays.array(element, count, pieces))
     return columns
+
+
+def _elements(section: Section, parts: list[Part]) -> list[Elements]:
+    """Those that are made, and one for each run of parts whose are not."""
+    name, make = _SECTIONS[section]
+    found: list[Elements] = []
+    loose: list[Any] = []
+    for part in parts:
+        if part.elements is None:
+            loose += getattr(part, name)
+        elif section in part.elements:
+            if loose:
+                found.append(make(loose))
+                loose = []
+            found.append(part.elements[section])
+    if loose:
+        found.append(make(loose))
+    return found
 
 
 def _sparse(items: Sequence[object]) -> bool:
@@ -185,6 +202,11 @@ def _starts(items: list[Start]) -> Elements:
         arrays.smallints([x.priority for x in items]),
         arrays.uuids([x.job for x in items]),
     ])  # fmt: skip
+
+
+_SECTIONS: Final[dict[Section, tuple[str, Callable[[Any], Elements]]]] = {
+    "n": ("enqueues", _enqueues), "e": ("ends", _ends), "s": ("starts", _starts),
+}  # fmt: skip
 
 
 class _KeyRow(Struct, gc=False):
