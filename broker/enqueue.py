@@ -162,9 +162,16 @@ class Enqueuer:
         recipes: list[Recipe] = []
         bodies: list[bytes] = []
         size = 0
+        known: dict[tuple[str, str], Recipe] = {}  # of items that say nothing of their own
         for index, item in enumerate(items):
             try:
-                recipes.append(await self._recipe(item, actor))
+                plain = not item.options and item.idempotency_key is None
+                recipe = known.get((item.queue, item.type)) if plain else None
+                if recipe is None:
+                    recipe = await self._recipe(item, actor)
+                    if plain:
+                        known[item.queue, item.type] = recipe
+                recipes.append(recipe)
                 bodies.append(payloads.encode(item.payload, limit))
             except Rejected as error:
                 error.detail["index"] = index

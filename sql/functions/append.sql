@@ -3,7 +3,7 @@
 -- Sections, numbered in this order: enqueues (n_*), ends of leases (e_*), moves of other live or
 -- finished jobs (moves), records on streams that are no jobs (records), starts (s_*; `picks` lets
 -- the database choose them). Hot sections are parallel arrays, a NULL array = all NULL; rare ones
--- are jsonb arrays of objects.
+-- are jsonb arrays of objects. Few specs that many jobs share come once, and n_spec_of says whose is which.
 --
 -- Answers one row of columns: head (the log's last position now), first (of this batch), recorded_at;
 -- refused_* (section n e m r s, ordinal from 1, code; an idempotent replay names its job); t_* the jobs
@@ -19,8 +19,9 @@ create or replace function hivelog.append(
     n_job uuid[] default null, n_queue smallint[] default null, n_type integer[] default null,
     n_priority smallint[] default null, n_actor integer[] default null, n_due timestamptz[] default null,
     n_expires timestamptz[] default null, n_correlation text[] default null, n_spec jsonb[] default null,
-    n_size integer[] default null, n_digest bytea[] default null, n_salt bytea[] default null,
-    n_kek smallint[] default null, n_wrapped bytea[] default null, n_body bytea[] default null,
+    n_spec_of smallint[] default null, n_size integer[] default null, n_digest bytea[] default null,
+    n_salt bytea[] default null, n_kek smallint[] default null, n_wrapped bytea[] default null,
+    n_body bytea[] default null,
     keys jsonb default null, n_outbox boolean default null, e_job uuid[] default null,
     e_token bigint[] default null, e_event text[] default null, e_actor integer[] default null,
     e_due timestamptz[] default null, e_retry smallint[] default null, e_data jsonb[] default null,
@@ -103,27 +104,28 @@ begin
             refused_section := array_fill('n'::text, array[cardinality(rn)]);
             refused_n := rn; refused_code := rcode; refused_job := rjob;
         end if;
-        if plain and n_due is null and rn is null then
+        if plain and n_due is null and n_spec_of is not null and rn is null then
             -- The usual: all of one queue, all at once ready, none refused. Ordinals are positions.
             with able as (
                 insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
                     size, expires_at, spec)
-                select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires, u.spec
-                from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec) with ordinality
+                select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires,
+                    n_spec[u.spec]
+                from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec_of) with ordinality
                     u (job, priority, type, size, expires, spec, n)
             )
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
                 queue, body_digest, correlation, data)
             select h + u.n, t, u.job, 1, 'enqueued', u.actor, u.size, main_queue, u.digest, u.correlation,
-                u.spec
-            from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec) with ordinality
+                n_spec[u.spec]
+            from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec_of) with ordinality
                 u (job, actor, size, digest, correlation, spec, n);
             k := cardinality(n_job);
             q := array[main_queue]; a := array[0]; b := array[k]; c := array[0];
         else
             select x.q, x.a, x.b, x.c, x.k into q, a, b, c, k
             from hivelog.append_enqueues(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
-                n_correlation, n_spec, n_size, n_digest, rn, h, t) x;
+                n_correlation, n_spec, n_spec_of, n_size, n_digest, rn, h, t) x;
         end if;
         d_queue := d_queue || q; d_pending := d_pending || a;
         d_ready := d_ready || b; d_running := d_running || c;

@@ -1,14 +1,18 @@
--- The enqueues of a batch in their general form: several queues, some for later, some refused (`refused`:
--- their ordinals). Called by hivelog.append under the lock; h is the position before the first.
+-- The enqueues of a batch in their general form: several queues, some for later, many specs, some refused
+-- (`refused`: their ordinals). Called by hivelog.append under the lock; h is the position before the first.
 -- Answers the changes of depth by queue (pending, ready, running), and how many were accepted.
 create or replace function hivelog.append_enqueues(
     n_job uuid[], n_queue smallint[], n_type integer[], n_priority smallint[], n_actor integer[],
-    n_due timestamptz[], n_expires timestamptz[], n_correlation text[], n_spec jsonb[], n_size integer[],
-    n_digest bytea[], refused integer[], h bigint, t timestamptz,
+    n_due timestamptz[], n_expires timestamptz[], n_correlation text[], n_spec jsonb[],
+    n_spec_of smallint[], n_size integer[], n_digest bytea[], refused integer[], h bigint, t timestamptz,
     out q smallint[], out a integer[], out b integer[], out c integer[], out k integer
 ) language plpgsql volatile as $$
 #variable_conflict use_column
 begin
+    if n_spec_of is not null then
+        select array_agg(n_spec[u.spec] order by u.n) into n_spec
+        from unnest(n_spec_of) with ordinality u (spec, n);
+    end if;
     with i as materialized (
         -- Ordinals are positions where nothing was refused: no window, no sort.
         select u.*, h + u.n - case when refused is null then 0
