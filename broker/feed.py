@@ -22,7 +22,7 @@ import structlog
 from psycopg_pool import PoolTimeout
 
 from .. import sql
-from ..events.batch import Appended
+from ..events.batch import Appended, Part
 from ..events.pool import Pool
 from . import keys
 from .audit import audit
@@ -34,6 +34,7 @@ from .sweep import sweep
 
 _log = structlog.get_logger(__name__)
 
+_LINGER: Final = 0.003  # s that what is news to nobody may wait
 _GAP: Final = 0.05  # s that an early message may wait for the one before it
 _BEHIND: Final = 1.0  # s after which a worker had better ask PostgreSQL
 _MAX_WAITING: Final = 50_000  # ids and messages kept for Redis; beyond, catching up is cheaper
@@ -58,6 +59,7 @@ class Feeder:
         self._pool = pool
         self._restorer = Restorer(redis, pool)
         self._fresh: list[Appended] = []
+        self._news = asyncio.Event()
         self._waiting: deque[FeedMessage] = deque()
         self._size = 0
         self._wake = asyncio.Event()
@@ -93,6 +95,8 @@ class Feeder:
             return  # the log has it; the catch-up will read it there
         # Only noted here: whoever waits for the append's answer must not wait for our message as well.
         self._fresh.append(appended)
+        if not self._news.is_set() and any(map(_is_news, appended.parts)):
+            self._news.set()
         self._size += 1 + appended.head - appended.first
         if self._size > _MAX_WAITING:
             self.catch_up()
@@ -160,13 +164,27 @@ class Feeder:
     async def _give_way(self) -> None:
         """A worker's next turn comes first: its claim, and the append that the claim leads to. Our news of
         its last one can be told while the database works; news of ready jobs cannot wait."""
-        if self._waiting or any(part.enqueues or part.moves for each in self._fresh for part in each.parts):
+        if self._waiting or self._has_news():
             return
         before = self._redis.requests
         await _passes(_BEFORE_CLAIM)
         if self._redis.requests != before:
             await self._redis.quiet()
             await _passes(_BEFORE_APPEND)
+        if all(part.starts for each in self._fresh for part in each.parts):
+            await self._linger()
+
+    async def _linger(self) -> None:
+        """Turns that end some and start as many tell nobody anything: several of them make one message."""
+        self._news.clear()
+        if not self._has_news():
+            clock = asyncio.get_running_loop().call_later(_LINGER, self._news.set)
+            await self._news.wait()
+            clock.cancel()
+
+    def _has_news(self) -> bool:
+        """Something that others may wait for: ready jobs, or room."""
+        return any(_is_news(part) for each in self._fresh for part in each.parts)
 
     def _absorb(self) -> None:
         """Messages of what was appended since; consecutive ones become one."""
@@ -292,6 +310,10 @@ class Feeder:
         if await self._redis.command(b"SET", keys.AUDIT_REBUILT, 1, b"NX", b"PX", 60_000):
             _log.warning("redis_differs_from_log", queues=sorted(lasting or []))
             self.catch_up(anew=True)
+
+
+def _is_news(part: Part) -> bool:
+    return not part.starts
 
 
 async def _passes(rounds: int) -> None:

@@ -24,6 +24,7 @@ from ..events.appender import Appender
 from ..events.batch import End, Outcome, Part, Started
 from ..events.errors import LogError
 from ..events.names import Names
+from ..events.parameters import prepare
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
 from .attempt import JOB_THREADS, Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
@@ -31,7 +32,7 @@ from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
 from .registry import Registry
 from .sessions import Held, Session, Sessions
-from .source import Source
+from .source import Source, Wanted
 
 _log = structlog.get_logger(__name__)
 
@@ -156,15 +157,23 @@ class Worker:
         if self._turns and max(len(self._ended), free) < size // 2:
             return False  # the other half is under way: let this one fill up
         limit = min(free, size)
-        claimed = await self._source.take(limit) if limit and self._source.hungry else None
+        part = Part(ends=[end for _, end, _ in self._ended], patient=True)
+        claimed = await self._claim(limit, part) if limit and self._source.hungry else None
         ended, self._ended = self._ended, []
         if not ended and claimed is None:
             return False
-        part = Part(ends=[end for _, end, _ in ended], patient=True)
+        if len(ended) > len(part.ends):
+            part = Part(ends=[end for _, end, _ in ended], patient=True)
         if claimed is not None:
             part.starts, part.picks, part.claim = claimed.starts, claimed.picks, claimed.claim
         self._submit(part, ended)
         return halves
+
+    async def _claim(self, limit: int, part: Part) -> Wanted | None:
+        if part.ends:
+            # In the next round of the loop: when the claim has been sent, and before its answer.
+            asyncio.get_running_loop().call_soon(prepare, part)
+        return await self._source.take(limit)
 
     def _submit(self, part: Part, ended: list[Ended]) -> None:
         wanted = len(part.starts) + sum(pick.limit for pick in part.picks)

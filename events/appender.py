@@ -21,7 +21,7 @@ import structlog
 from .batch import Appended, Outcome, Part
 from .errors import DatabaseUnavailable, EpochChanged, Overloaded
 from .log import Flight, Log, Lost
-from .parameters import prepare
+from .parameters import MANY, prepare
 
 _log = structlog.get_logger(__name__)
 
@@ -90,7 +90,8 @@ class Appender:
             raise DatabaseUnavailable(str(self._down))
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         try:
-            prepare(part, rows)  # now, while an earlier batch is under way
+            if rows >= MANY:
+                prepare(part)  # now, while an earlier batch is under way
         except Exception as error:
             future.set_exception(error)
             return future
@@ -165,15 +166,15 @@ class Appender:
 
     def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
         self.last = appended
-        for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
         for listener in self.listeners:
             try:
                 listener(appended)
             except Exception:
                 # The next batch is on its way already, and its callers wait for this loop.
                 _log.exception("listener_failed")
+        for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
 
     async def _isolate(self, error: Exception, batch: list[_Waiting]) -> None:
         """One poisoned part must fail alone: halve the batch until it stands by itself."""

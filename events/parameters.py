@@ -3,8 +3,8 @@
 A batch that only enqueues, and a worker's turn, have statements of their own with few parameters; what
 mixes or is rare takes the one with all of them.
 
-Time between two appends is time that the database waits. So `prepare` makes the elements of a big part's
-columns while an earlier batch is under way; those of small parts are made together, which costs less.
+Time between two appends is time that the database waits. So `prepare` makes the elements of a part's columns
+beforehand, when it is big or there is time; those of many small parts are made together, which costs less.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .statement import Value
 # A worker's claims never weigh more than this in payloads (one larger payload alone still passes).
 _CLAIM_BYTES = arrays.bigint(16 * 1024 * 1024)
 _SMALL_BODY = 8 * 1024
-_MANY = 32  # rows
+MANY = 32  # rows of a part that had better be prepared
 
 # The statements, by the names of their files in sql/queries.
 Call = Literal["append_enqueues", "append_turn", "append_any"]
@@ -51,14 +51,12 @@ class Elements(Struct):
     columns: list[bytes | None]
 
 
-def prepare(part: Part, rows: int) -> None:
-    """Make the elements of the part's hot sections now, if its rows are many."""
-    if rows >= _MANY:
-        part.elements = {
-            section: make(items)
-            for section, (name, make) in _SECTIONS.items()
-            if (items := getattr(part, name))
-        }
+def prepare(part: Part) -> None:
+    """Make the elements of the part's hot sections now, as far as they are not made."""
+    made = part.elements = part.elements or {}
+    for section, (name, make) in _SECTIONS.items():
+        if section not in made and (items := getattr(part, name)):
+            made[section] = make(items)
 
 
 def call_of(parts: list[Part]) -> Call:
@@ -151,13 +149,14 @@ def _elements(section: Section, parts: list[Part]) -> list[Elements]:
     found: list[Elements] = []
     loose: list[Any] = []
     for part in parts:
-        if part.elements is None:
+        made = part.elements and part.elements.get(section)
+        if not made:
             loose += getattr(part, name)
-        elif section in part.elements:
-            if loose:
-                found.append(make(loose))
-                loose = []
-            found.append(part.elements[section])
+            continue
+        if loose:
+            found.append(make(loose))
+            loose = []
+        found.append(made)
     if loose:
         found.append(make(loose))
     return found
