@@ -46,6 +46,7 @@ def _started(parts: list[Part], head: int, row: Any) -> list[Started]:
     ns = arrays.load_integers(row[0])
     none: list[None] = [None] * len(ns)
     wanted = _wanted(parts, row[8:])
+    specs = arrays.load_jsonbs(row[3])
     return [
         Started(
             n - 1, wanted[n - 1].job, token, wanted[n - 1].queue, wanted[n - 1].session, attempt, retry,
@@ -57,7 +58,7 @@ def _started(parts: list[Part], head: int, row: Any) -> list[Started]:
             range(head - len(ns) + 1, head + 1),
             arrays.load_smallints(row[1]),
             arrays.load_smallints(row[2]),
-            arrays.load_jsonbs(row[3]),
+            specs if len(specs) == len(ns) else specs * len(ns),
             arrays.load_optional_smallints(row[4]) or none,
             arrays.load_byteas(row[5]),
             arrays.load_byteas(row[6]) or none,

@@ -166,15 +166,15 @@ class Appender:
 
     def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
         self.last = appended
+        for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
+            if not future.done():
+                future.set_result(outcome)
         for listener in self.listeners:
             try:
                 listener(appended)
             except Exception:
                 # The next batch is on its way already, and its callers wait for this loop.
                 _log.exception("listener_failed")
-        for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
-            if not future.done():
-                future.set_result(outcome)
 
     async def _isolate(self, error: Exception, batch: list[_Waiting]) -> None:
         """One poisoned part must fail alone: halve the batch until it stands by itself."""
