@@ -23,6 +23,7 @@ from ..events.batch import Move, Part, Record
 from ..events.log import milliseconds
 from ..events.names import SYSTEM_STREAM, Names, Queue
 from ..events.pool import Pool
+from ..stopping import stop_tasks
 from .errors import invalid, unknown_queue
 from .leadership import Leadership
 
@@ -176,9 +177,7 @@ class Drains:
     async def stop(self) -> None:
         """Leave what runs to other processes."""
         tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await stop_tasks(*tasks)
         if tasks:
             await self._leadership.release([_duty(t.get_name().split()[1]) for t in tasks])
 

@@ -20,6 +20,7 @@ from psycopg_pool import PoolTimeout
 
 from ..events import partitions
 from ..events.errors import LogError
+from ..stopping import stop_tasks
 from .backend import Backend
 from .leadership import RENEW, Leadership
 from .marks import Marks
@@ -100,9 +101,7 @@ class Duties:
 
     async def stop(self) -> None:
         """Stop every duty and let other processes have them at once."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
         held = [name for name, state in self._states.items() if state.task is not None]
         await self._cancel(held)
         try:
@@ -166,12 +165,10 @@ class Duties:
             _log.error("duty_crashed", duty=name, again_in=delay, exc_info=error)
 
     async def _cancel(self, names: list[str]) -> None:
-        tasks = []
-        for name in names:
-            state = self._states[name]
-            if state.task is not None:
-                _log.info("duty_given_up", duty=name, term=state.term)
-                state.task.cancel()
-                tasks.append(state.task)
-                state.task = None
-        await asyncio.gather(*tasks, return_exceptions=True)
+        running = {name: task for name in names if (task := self._states[name].task) is not None}
+        for name in running:
+            _log.info("duty_given_up", duty=name, term=self._states[name].term)
+        await stop_tasks(*running.values())
+        for name, task in running.items():
+            if task.done():  # otherwise it is told again at the next tick
+                self._states[name].task = None

@@ -13,6 +13,7 @@ from uuid import UUID
 from .. import sql
 from ..events.pool import Pool
 from ..events.read import head
+from ..stopping import stop_tasks
 
 _QUICK: Final = 0.01  # s between looks after something was found
 _SLOW: Final = 0.1  # s after a while of nothing
@@ -40,9 +41,7 @@ class Watcher:
         await asyncio.shield(self._waiting[job][1])
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
 
     async def _look(self) -> None:
         pause = _QUICK

@@ -22,6 +22,7 @@ from msgspec import Struct
 
 from ..events.pool import Connection
 from ..events.read import head
+from ..stopping import stop_tasks
 from . import checkpoint
 from .checkpoint import Checkpoint, Step
 from .definitions import PROJECTIONS, Projection
@@ -90,9 +91,7 @@ class Runner:
 
     async def stop(self) -> None:
         """Ends at once; a batch under way is rolled back and folded again by whoever is next."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
         await self._disconnect()
 
     def wake(self) -> None:
@@ -109,7 +108,8 @@ class Runner:
                 return False
             async with self._moved:
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._moved.wait(), min(left, _LOOK))
+                    async with asyncio.timeout(min(left, _LOOK)):
+                        await self._moved.wait()
             if self.position < position:
                 await self._look()
         return True
@@ -140,7 +140,8 @@ class Runner:
                 await self._disconnect()
                 await asyncio.sleep(POLL)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._woken.wait(), POLL)
+                async with asyncio.timeout(POLL):
+                    await self._woken.wait()
             self._woken.clear()
 
     async def _turn(self) -> None:

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
 
+import psycopg
 import pytest
+import structlog
 from hivelog.broker.duties import Duties, every
 from hivelog.broker.leadership import LEASE, Leadership
 from hivelog.events.pool import Pool, make_pool
+from hivelog.stopping import stop_tasks
 
 from .conftest import Clock
 
@@ -94,3 +98,53 @@ async def test_a_crashed_duty_is_started_again(pool: Pool) -> None:
     assert duties.status()["d"].crashes >= 1
     await duties.stop()
     assert await Leadership(pool).claim(["d"]) == {"d": 2}
+
+
+async def test_a_duty_that_loses_its_cancellation_is_cancelled_again(
+    pool: Pool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("hivelog.stopping._PATIENCE", 0.02)
+    asleep, lost = asyncio.Event(), 0
+
+    async def work() -> None:
+        nonlocal lost
+        try:
+            asleep.set()
+            await asyncio.sleep(3600)
+        except asyncio.CancelledError:
+            if lost:
+                raise
+            lost += 1  # as a library does that answers a cancellation with an error of its own
+            raise psycopg.OperationalError("the connection was lost") from None
+
+    async def duty() -> None:
+        while True:
+            with contextlib.suppress(psycopg.Error):
+                await work()
+
+    duties = Duties(Leadership(pool), {"d": duty})
+    await duties.tick()
+    await asleep.wait()
+    async with asyncio.timeout(5):
+        await duties.stop()
+    assert lost == 1
+    assert not duties.status()["d"].held
+    assert await Leadership(pool).claim(["d"]) == {"d": 2}
+
+
+async def test_stopping_ends_even_if_a_task_never_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("hivelog.stopping._PATIENCE", 0.01)
+    over = False
+
+    async def stubborn() -> None:
+        while not over:
+            with contextlib.suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.05)
+
+    task = asyncio.create_task(stubborn(), name="stubborn")
+    await asyncio.sleep(0)
+    with structlog.testing.capture_logs() as logs:
+        await stop_tasks(task, None)
+    assert [(entry["event"], entry["tasks"]) for entry in logs] == [("tasks_not_stopped", ["stubborn"])]
+    over = True
+    await task

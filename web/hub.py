@@ -20,6 +20,7 @@ from msgspec import Struct
 
 from ..events import times
 from ..events.read import Event, read
+from ..stopping import stop_tasks
 from .errors import database_is_away
 from .frames import Encoder, Frame
 from .services import Services
@@ -93,17 +94,17 @@ class Hub:
             for work in (self._encode_all, self._look, self._summarise)
         ]
 
-    def leave(self) -> None:
+    async def leave(self) -> None:
         """One less; the last ends the reading."""
         self._clients -= 1
         if self._clients:
             return
         if self._stop is not None:
             self._stop()
-        for task in self._tasks:
-            task.cancel()
+        tasks = self._tasks
         self._stop, self._tasks, self.stats, self.workers = None, [], None, None
         self._inbox.clear()
+        await stop_tasks(*tasks)
 
     def notify(self) -> None:
         """Wake every client once; each then takes all there is."""

@@ -13,6 +13,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
+from ..stopping import stop_tasks
 from .callers import Caller
 from .dispatch import ANONYMOUS
 from .errors import Problem, answer_of, problem_of
@@ -44,7 +45,7 @@ class StatusSocket:
             try:
                 await self._serve(services, call, caller, filter_, receive, send)
             finally:
-                services.hub.leave()
+                await services.hub.leave()
         finally:
             services.places.leave(caller)
 
@@ -56,10 +57,10 @@ class StatusSocket:
         last_id = call.query.get("last_event_id") or call.header(b"last-event-id")
         writer = asyncio.create_task(_write(services, caller, filter_, last_id, send))
         reader = asyncio.create_task(_left(receive))
-        await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
-        for task in (writer, reader):
-            task.cancel()
-        await asyncio.gather(writer, reader, return_exceptions=True)
+        try:
+            await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            await stop_tasks(writer, reader)
 
 
 async def _admitted(services: Services, scope: Scope, receive: Receive) -> tuple[Caller, Call]:

@@ -17,6 +17,7 @@ from starlette.types import Receive, Send
 
 from ..events import ids
 from ..events.read import head
+from ..stopping import stop_tasks
 from .answers import NO_STORE, SECURITY
 from .callers import Caller
 from .errors import Problem, invalid
@@ -208,11 +209,9 @@ class EventStream:
         try:
             await asyncio.wait([writer, leaver], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (writer, leaver):
-                task.cancel()
-            await asyncio.gather(writer, leaver, return_exceptions=True)
-            services.hub.leave()
             services.places.leave(self._caller)
+            await stop_tasks(writer, leaver)
+            await services.hub.leave()
 
     async def _left(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":

@@ -20,6 +20,7 @@ from ..broker.source import Source
 from ..events import fields, ids, types
 from ..events.batch import End, Part
 from ..events.vault import VaultError
+from ..stopping import stop_tasks
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .enqueueing import refuse_when_disabled
@@ -129,9 +130,7 @@ async def _claimed(
         await asyncio.wait([work, gone], return_when=asyncio.FIRST_COMPLETED)
         return await work if work.done() else []
     finally:
-        for task in (work, gone):
-            task.cancel()
-        await asyncio.gather(work, gone, return_exceptions=True)
+        await stop_tasks(work, gone)
 
 
 async def _left(call: Call) -> None:

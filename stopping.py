@@ -1,0 +1,37 @@
+"""Ends background tasks, also one that has lost its cancellation.
+
+    await stop_tasks(self._task)
+
+A task can lose it: a library waits with `asyncio.wait_for`, which on Python 3.11 may swallow it (psycopg's
+pool does so), or answers it with an error of its own, which the task's loop takes for an outage. Then the task
+goes on, and whoever cancelled it once would wait for ever.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+# Three seconds in all: a leader that gives up one duty still renews the others in time.
+_TRIES: Final = 3
+_PATIENCE: Final = 1.0
+
+
+async def stop_tasks(*tasks: asyncio.Task[Any] | None) -> None:
+    """Cancel until all are done. One that will not end is left, with a complaint in the log."""
+    left = {task for task in tasks if task is not None}
+    ended: set[asyncio.Task[Any]] = set()
+    for _ in range(_TRIES):
+        if left:
+            for task in left:
+                task.cancel()
+            done, left = await asyncio.wait(left, timeout=_PATIENCE)
+            ended |= done
+    for task in ended:
+        task.cancelled() or task.exception()  # seen: no complaint about an error nobody asked for
+    if left:
+        _log.error("tasks_not_stopped", tasks=sorted(task.get_name() for task in left))
