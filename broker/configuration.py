@@ -114,15 +114,8 @@ class Configuration:
         raise Rejected("conflict", "the configuration changed at the same time; try again")
 
 
-class _Changed(types.ConfigChanged, frozen=True, omit_defaults=True):
-    """What `hivelog.check_enqueue` reads of it too."""
-
-    encryption: bool = False
-    allow_plaintext_outbox: bool = False
-
-
 def _record(config: SystemConfig, version: int, actor: int) -> Record:
-    data = _Changed(
+    data = types.ConfigChanged(
         retention_days=config.retention_days,
         max_message_size=config.max_message_size,
         queue_defaults=config.queue_defaults,

@@ -158,6 +158,8 @@ class ConfigChanged(Struct, frozen=True, omit_defaults=True):
     queue_defaults: Json | None = None
     scaling: Json | None = None
     notifications: Any = None
+    encryption: bool = False  # read by `hivelog.check_enqueue` too, like the next
+    allow_plaintext_outbox: bool = False
 
 
 class SessionOpened(Struct, frozen=True, omit_defaults=True):
