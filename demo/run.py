@@ -4,7 +4,7 @@ All it needs is a client and the demo's directory::
 
     async with sinks() as receivers, Client() as client:
         os.environ.update(receivers.variables(data))  # before the workers are started
-        await play(client, conninfo, data)
+        await run_traffic(client, data, sql=SqlProducer(conninfo))
 """
 
 import asyncio
@@ -21,7 +21,6 @@ import structlog
 from psycopg.types.json import Jsonb
 
 from .files import below, write_atomically
-from .summary import head, print_summary, read_summary
 from .text import sentences
 from .traffic import Arrival, Offer, plan
 
@@ -77,24 +76,6 @@ async def run_traffic(
         await clock.reach(arrival.at)
         await _offer(client, sql, data_dir, arrival, counts)
     return counts
-
-
-async def play(
-    client: Producer, conninfo: str, data_dir: Path, report_after: float = 60.0, seed: int = 1
-) -> None:
-    """The whole demo beside its workers and sinks: traffic, a summary, and on until cancelled."""
-    start = await head(conninfo)
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(run_traffic(client, data_dir, seed=seed, sql=SqlProducer(conninfo)))
-        tasks.create_task(_report(conninfo, start, report_after))
-
-
-async def _report(conninfo: str, start: int, seconds: float) -> None:
-    await asyncio.sleep(seconds)
-    try:
-        print_summary(await read_summary(conninfo, start), seconds)
-    except psycopg.Error as error:
-        _log.warning("demo_summary_failed", error=str(error))
 
 
 class _Clock:
