@@ -25,6 +25,7 @@ from . import key as key
 from . import log as log
 from . import migrate as migrate
 from . import queues as queues
+from . import rebuild as rebuild
 from . import serve as serve
 from . import up as up
 from . import worker as worker

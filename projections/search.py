@@ -54,11 +54,12 @@ async def state(connection: Connection) -> State:
     return State(*row)
 
 
-async def restart(connection: Connection, at: State, kek: int | None = None) -> None:
-    """Have the whole log looked through again, in the background; what is found meanwhile stays."""
-    await connection.execute(
+async def restart(connection: Connection, at: State, kek: int | None = None) -> bool:
+    """Have the whole log looked through again; what is there stays until then. False: it moved meanwhile."""
+    cursor = await connection.execute(
         sql.load("search_restart"), {"position": at.position, "kek": at.kek if kek is None else kek}
     )
+    return cursor.rowcount == 1
 
 
 class Indexer:
