@@ -3,8 +3,8 @@
     await stop_tasks(self._task)
 
 A task can lose it: a library waits with `asyncio.wait_for`, which on Python 3.11 may swallow it (psycopg's
-pool does so), or answers it with an error of its own, which the task's loop takes for an outage. Then the task
-goes on, and whoever cancelled it once would wait for ever.
+pool does so), or answers it with an error of its own, which the task's loop takes for an outage. Then the
+task goes on, and whoever cancelled it once would wait for ever.
 """
 
 from __future__ import annotations
