@@ -10,7 +10,7 @@ from rich.console import Console
 from .contenders import Contender, Graphile, PgQueuer
 from .figures import Bar, Row, interleaved, percentile
 from .limit import row_limit
-from .ours import Ours, require_counts
+from .ours import Load, Ours, counted, require_counts
 from .server import Server
 
 CONCURRENCIES = (10, 100, 500)
@@ -45,7 +45,7 @@ class Bench:
         for name in ("bulk", "concurrent_singles", "end_to_end", "latency"):
             if name in wanted:
                 getattr(self, f"_{name}")()
-        for name in ("backlog_1m", "http_post", "resources"):
+        for name in ("single_beside_bulk", "backlog_1m", "http_post", "resources"):
             if name in wanted and self.ours:
                 getattr(self, f"_{name}")(self.ours)
         if "row_limit" in wanted:
@@ -172,6 +172,24 @@ class Bench:
             figures[f"pgqueuer_{name}"] = found["pgqueuer"]
         self.figures["latency_ms"] = {name: round(value, 2) for name, value in figures.items()}
 
+    def _single_beside_bulk(self, ours: Ours) -> None:
+        self._single_beside(ours, "bulk", 50_000 if self.quick else 200_000, "bulks of 10,000")
+        self._single_beside(ours, "drain", 20_000 if self.quick else 100_000, "a draining queue")
+
+    def _single_beside(self, ours: Ours, load: Load, jobs: int, what: str) -> None:
+        waits: list[float] = []
+
+        def sample() -> float:
+            found = ours.single_beside(load, jobs)
+            waits.extend(found)
+            return percentile(found, 99)
+
+        self._turns(f"single beside {load}, ms", {"ours": sample})
+        p99, bar = percentile(waits, 99), Bar(50, "value", most=True)
+        note = f"{len(waits):,} samples, one client, while another process moves {jobs:,} jobs"
+        self._own(f"single beside {what}, p99", "ms", p99, bar, note)
+        self.figures[f"single_beside_{load}_p99_ms"] = round(p99, 1)
+
     def _backlog_1m(self, ours: Ours) -> None:
         """Once, not in rounds: filling takes long; its small twin is run before and after it."""
         waiting, jobs = (100_000, 20_000) if self.quick else (1_000_000, 200_000)
@@ -222,16 +240,3 @@ class Bench:
         note = "100,000 event rows in one transaction, binary arrays, two indexes"
         self._own("row limit of PostgreSQL", "rows/s", rate, None, note)
         self.figures["row_limit_per_second"] = round(rate)
-
-
-def counted(
-    ours: Ours, operation: Callable[[Contender], float], enqueued: int, ran: int
-) -> Callable[[], float]:
-    """The operation, and after it the proof that the rows are there."""
-
-    def call() -> float:
-        value = operation(ours)
-        require_counts(ours.counts(), enqueued, ran)
-        return value
-
-    return call

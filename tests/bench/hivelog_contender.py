@@ -19,7 +19,7 @@ from .hivelog_side import LIVE, QUEUE, TYPE
 from .idle import cpu_percent
 from .installation import Installation, wait_until
 from .memory import watched
-from .ours import Counts, HttpFigures, Resources
+from .ours import Counts, HttpFigures, Load, Resources
 from .payload import PAYLOAD
 from .server import Server
 
@@ -122,6 +122,20 @@ class Hivelog:
             ages = [float(age) for age in self._ask(made, "latency", samples)["ages_ms"]]
             wait_until(lambda: self._scalar(LIVE) == 0, worker)
         return ages
+
+    def single_beside(self, load: Load, jobs: int) -> list[float]:
+        made = self._prepare()
+        if load == "drain":
+            self._ask(made, "bulk", jobs)
+            self.server.checkpoint()
+        waits = [float(wait) for wait in self._ask(made, f"beside_{load}", jobs)["waits_ms"]]
+        events = self.counts().events
+        found = events.get("enqueued", 0), events.get("cancelled", 0)
+        there = jobs + 1  # and one with which the client opened its connections
+        expected = there + len(waits), there if load == "drain" else 0
+        if found != expected or not waits:
+            raise RuntimeError(f"(enqueued, cancelled) must be {expected}, and are {found}")
+        return waits
 
     def _post(self, made: Installation, base: str, connections: int, seconds: float) -> dict[str, Any]:
         command = [sys.executable, "-m", "tests.bench.http_load", "--url", base]

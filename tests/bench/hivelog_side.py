@@ -14,6 +14,7 @@ import os
 import random
 import socket
 import statistics
+import sys
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -25,7 +26,7 @@ from hivelog import Client
 from .payload import PAYLOAD, stamped
 
 QUEUE, TYPE = "bench", "noop"
-BULK = 1000
+BULK, LARGE_BULK = 1000, 10_000
 PATIENCE = 300.0  # seconds
 _BODY = json.loads(PAYLOAD)
 
@@ -34,17 +35,18 @@ LIVE = """
 select pending + ready + running from hivelog.queue_marks
 where queue = (select id from hivelog.queues where name = 'bench') order by position desc limit 1
 """
+HEAD = "select position from hivelog.batches order by position desc limit 1"
 BEHIND = """
 select coalesce(min(p.position) < (select max(b.position) from hivelog.batches b), false)
 from hivelog.projections p
 """
 
 
-async def enqueue_bulk(client: Client, jobs: int) -> float:
-    """Enqueue `jobs` jobs, BULK a call; answers seconds."""
-    items = [{"queue": QUEUE, "type": TYPE, "payload": _BODY} for _ in range(BULK)]
+async def enqueue_bulk(client: Client, jobs: int, size: int = BULK) -> float:
+    """Enqueue `jobs` jobs, `size` a call; answers seconds."""
+    items = [{"queue": QUEUE, "type": TYPE, "payload": _BODY} for _ in range(size)]
     started = time.perf_counter()
-    for _ in range(jobs // BULK):
+    for _ in range(jobs // size):
         await client.enqueue_many(items)
     return time.perf_counter() - started
 
@@ -52,6 +54,11 @@ async def enqueue_bulk(client: Client, jobs: int) -> float:
 async def bulk(jobs: int, _: int) -> dict[str, Any]:
     async with Client() as client:
         return {"seconds": await enqueue_bulk(client, jobs), "jobs": jobs}
+
+
+async def large_bulk(jobs: int, _: int) -> dict[str, Any]:
+    async with Client() as client:
+        return {"seconds": await enqueue_bulk(client, jobs, LARGE_BULK), "jobs": jobs}
 
 
 async def singles(jobs: int, clients: int) -> dict[str, Any]:
@@ -105,7 +112,38 @@ async def latency(samples: int, _: int) -> dict[str, Any]:
     return {"ages_ms": ages}
 
 
-OPERATIONS = {"bulk": bulk, "singles": singles, "end_to_end": end_to_end, "latency": latency}
+async def beside_bulk(jobs: int, _: int) -> dict[str, Any]:
+    return await beside("tests.bench.hivelog_side", "large_bulk", "--jobs", str(jobs))
+
+
+async def beside_drain(_: int, __: int) -> dict[str, Any]:
+    return await beside("hivelog.cli", "drain", QUEUE, "--yes")
+
+
+async def beside(*load: str) -> dict[str, Any]:
+    """One enqueue after the other, from when another process moves the log until it ends; each in ms."""
+    async with Client() as client, await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"]) as conn:
+        await conn.set_autocommit(True)
+        await client.enqueue(QUEUE, TYPE, _BODY)  # what is opened at first use is open now
+        before, waits = await scalar(conn, HEAD), []
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *load, stdout=asyncio.subprocess.DEVNULL
+        )
+        while process.returncode is None and await scalar(conn, HEAD) == before:
+            await asyncio.sleep(0.001)
+        while process.returncode is None:
+            started = time.perf_counter()
+            await client.enqueue(QUEUE, TYPE, _BODY)
+            waits.append((time.perf_counter() - started) * 1e3)
+    if process.returncode:
+        raise RuntimeError(f"{load} ended with {process.returncode}")
+    return {"waits_ms": waits}
+
+
+OPERATIONS = {
+    "bulk": bulk, "large_bulk": large_bulk, "singles": singles, "end_to_end": end_to_end, "latency": latency,
+    "beside_bulk": beside_bulk, "beside_drain": beside_drain,
+}  # fmt: skip
 
 
 def main() -> None:

@@ -6,12 +6,13 @@ migrates it and empties Redis first; the worker is a process of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 from .contenders import Contender
 
+Load = Literal["bulk", "drain"]
 EVENTS_A_JOB = ("enqueued", "started", "completed")
 
 
@@ -52,6 +53,10 @@ class Ours(Contender, Protocol):
         """Jobs a second over the first `jobs` of `waiting` waiting jobs, by one worker process,
         and how many it had ended when it was stopped."""
 
+    def single_beside(self, load: Load, jobs: int) -> list[float]:
+        """Milliseconds of single enqueues by one client, one after the other, while another process
+        enqueues `jobs` jobs in bulks of 10,000, or drains a queue of so many."""
+
     def http_post(self, connections: int, seconds: float) -> HttpFigures:
         """Single POSTs to one `hivelog serve` from a load generator in another process."""
 
@@ -77,3 +82,16 @@ def require_counts(found: Counts, enqueued: int, ran: int, *, stopped: bool = Fa
             f"expected {expected}, {enqueued} payloads and {ran} results; "
             f"found {events}, {found.payloads} and {found.results}"
         )
+
+
+def counted(
+    ours: Ours, operation: Callable[[Contender], float], enqueued: int, ran: int
+) -> Callable[[], float]:
+    """The operation, and after it the proof that the rows are there."""
+
+    def call() -> float:
+        value = operation(ours)
+        require_counts(ours.counts(), enqueued, ran)
+        return value
+
+    return call

@@ -20,7 +20,7 @@ from .server import Server, running_server
 
 FIGURES = (
     "run", "run_encrypted", "graphile", "bulk", "concurrent_singles", "end_to_end", "latency",
-    "backlog_1m", "http_post", "resources", "row_limit",
+    "single_beside_bulk", "backlog_1m", "http_post", "resources", "row_limit",
 )  # fmt: skip
 RESULT = Path(__file__).parents[2] / "bench.json"
 
