@@ -6,13 +6,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 
 class Proxy:
     """Forwards bytes both ways until told otherwise."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str, port: int) -> None:
+        self._host, self._port = host, port
         self.url = ""
         self._swallow = False
         self._refuse = False
@@ -33,13 +34,11 @@ class Proxy:
     def restore(self) -> None:
         self._refuse = False
 
-    async def connect(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, target: str
-    ) -> None:
+    async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._refuse:
             writer.transport.abort()
             return
-        upstream_reader, upstream_writer = await asyncio.open_unix_connection(target)
+        upstream_reader, upstream_writer = await self._upstream()
         self._writers |= {writer, upstream_writer}
         await asyncio.gather(
             self._pump(reader, upstream_writer), self._answers(upstream_reader, writer),
@@ -48,6 +47,11 @@ class Proxy:
         self._writers -= {writer, upstream_writer}
         for end in (writer, upstream_writer):
             end.transport.abort()
+
+    async def _upstream(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        if self._host.startswith("/"):
+            return await asyncio.open_unix_connection(f"{self._host}/.s.PGSQL.{self._port}")
+        return await asyncio.open_connection(self._host, self._port)
 
     async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         while data := await reader.read(65536):
@@ -68,17 +72,15 @@ class Proxy:
 
 @contextlib.asynccontextmanager
 async def proxied(database_url: str, directory: Path) -> AsyncIterator[Proxy]:
-    """A proxy before the unix socket of `database_url`; its `url` is what to connect to."""
+    """A proxy before the server of `database_url`; its `url` is what to connect to, by a unix socket."""
     parts = urlsplit(database_url)
-    host = parse_qs(parts.query)["host"][0]
-    port = parse_qs(parts.query).get("port", ["5432"])[0]
-    proxy = Proxy()
-    server = await asyncio.start_unix_server(
-        lambda r, w: proxy.connect(r, w, f"{host}/.s.PGSQL.{port}"),
-        path=str(directory / f".s.PGSQL.{port}"),
-    )
-    proxy.url = database_url.replace(quote(host, safe=""), quote(str(directory), safe=""))
-    assert proxy.url != database_url
+    query = dict(parse_qsl(parts.query))
+    port = int(query.get("port") or parts.port or 5432)
+    proxy = Proxy(query.get("host") or parts.hostname or "localhost", port)
+    server = await asyncio.start_unix_server(proxy.connect, path=str(directory / f".s.PGSQL.{port}"))
+    account = parts.netloc.rpartition("@")[0]
+    query |= {"host": str(directory), "port": str(port)}
+    proxy.url = urlunsplit(parts._replace(netloc=f"{account}@" if account else "", query=urlencode(query)))
     try:
         yield proxy
     finally:

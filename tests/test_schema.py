@@ -14,6 +14,7 @@ RECORD = Path(sql.__file__).with_name("schema.txt")
 def written_out(url: str) -> str:
     """One heading a thing, one line a column, constraint, index or trigger."""
     with psycopg.connect(url) as conn:
+        conn.execute("set search_path = hivelog")  # by default it depends on who asks: "$user" is in it
         rows = conn.execute(sql.load("schema")).fetchall()
     lines: list[str] = []
     for kind, name, detail in rows:
