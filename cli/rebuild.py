@@ -13,8 +13,8 @@ from .app import LOG, Data, Json, app
 from .errors import FAILED, MISUSED, CommandError
 from .output import Report
 
-_SEARCH: Final = "search"
 _REDIS: Final = "redis"
+_SEARCH: Final = "search"
 
 
 @app.command(rich_help_panel=LOG)
@@ -22,14 +22,15 @@ def rebuild(
     names: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[NAME]...", show_default=False,
-            help="jobs, failures, workers, search or redis; all unless named.",
+            metavar="[NAME]...",
+            show_default=False,
+            help="jobs, failures, workers, redis or search; all unless named.",
         ),
     ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> int:
-    """Make what is derived from the log anew: the projections, search, and Redis.
+    """Make what is derived from the log anew: the projections, Redis, and search.
 
     Readers see the old one until the new one has caught up. Says how many rows of the old one were
     not as they had to be; there should be none.
@@ -44,7 +45,7 @@ def rebuild(
     """  # fmt: skip
     from ..projections.definitions import PROJECTIONS
 
-    known = [*(projection.name for projection in PROJECTIONS), _SEARCH, _REDIS]
+    known = [*(projection.name for projection in PROJECTIONS), _REDIS, _SEARCH]
     wanted = names or known
     if unknown := [name for name in wanted if name not in known]:
         hint = f"there are {', '.join(known[:-1])} and {known[-1]}"
@@ -87,6 +88,9 @@ async def _search(settings: Any, report: Report) -> dict[str, Any]:
         indexer = search.Indexer(engine.pool, engine.vault)
         async with engine.pool.connection() as connection:
             at = await search.state(connection)
+            if not indexer.has_key_of(at):
+                hint = "set MESSAGING_ENCRYPTION_ENABLED and MESSAGING_ENCRYPTION_KEY as `serve` has them"
+                raise CommandError("search cannot be rebuilt without the newest key", hint)
             while not await search.restart(connection, at):
                 at = await search.state(connection)
             reached = at = search.State(0, at.kek, at.head)

@@ -114,6 +114,10 @@ class Indexer:
             await connection.execute(sql.load("search_write"), step)
         return True
 
+    def has_key_of(self, at: State) -> bool:
+        """False: it lacks the newest key; encrypted jobs would go missing, or be hashed under an older one."""
+        return (self._kek() or 0) >= (at.kek or 0)
+
     def _kek(self) -> int | None:
         return self._vault.keys.first.number if self._vault.keys is not None else None
 

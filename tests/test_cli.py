@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psycopg
@@ -196,7 +196,7 @@ def test_rebuild_and_diff(server: World, database: str) -> None:
     server.run("cancel", jobs[0])
     assert server.run("diff").out.startswith("No differences in 5 jobs")
     done = server.run("rebuild", "--json").json["rebuilt"]
-    assert [made["name"] for made in done] == ["jobs", "failures", "workers", "search", "redis"]
+    assert [made["name"] for made in done] == ["jobs", "failures", "workers", "redis", "search"]
     assert not any(sum((made["differences"] or {}).values()) for made in done)
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("update hivelog.jobs set priority = priority + 1 where id = %s", (jobs[2],))
@@ -213,23 +213,27 @@ def test_search_from_the_command_line(server: World, database: str) -> None:
         for payload in ('{"to": {"name": "ann"}, "text": "late quokka"}', '{"to": {"name": "bob"}}')
     )
 
-    def found(*arguments: str) -> set[str]:
-        ran = server.run("jobs", *arguments, "--json")
+    def found(*arguments: str, run: Callable[..., Ran] = server.run) -> set[str]:
+        ran = run("jobs", *arguments, "--json")
         assert ran.status == 0, ran.err
-        assert {job["id"] for job in server.over_http("jobs", *arguments, "--json").json["jobs"]} == {
-            job["id"] for job in ran.json["jobs"]
-        }
         return {job["id"] for job in ran.json["jobs"]}
 
     # Search trails the log by a moment, and so do lists.
     wait_for(lambda: found("--q", "to.name:ann") and found("--q", "to.name:bob"))
     assert found("--q", "to.name:ann QUOKKA") == found("reports", "--q", "quokka") == {ann}
+    assert found("--q", "quokka", run=server.over_http) == {ann}
     assert found("--q", "to.name:bob quokka") == found("default", "--q", "quokka") == set()
     assert server.run("jobs", "--q", "wombat").out == "No such jobs.\n"
     with psycopg.connect(database, autocommit=True) as connection:
         connection.execute("delete from hivelog.search")
     assert found("--q", "to.name:bob") == set()
     assert re.fullmatch(r"search rebuilt up to position \d+\n", server.run("rebuild", "search").out)
+    assert found("--q", "to.name:bob") == {bob}
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute("update hivelog.search_state set kek = 7")
+    refused = server.run("rebuild", "search")
+    assert refused.status == 1
+    assert "MESSAGING_ENCRYPTION_KEY" in one_line(refused)
     assert found("--q", "to.name:bob") == {bob}
 
 
