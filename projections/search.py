@@ -115,7 +115,7 @@ class Indexer:
         return True
 
     def has_key_of(self, at: State) -> bool:
-        """False: it lacks the newest key; encrypted jobs would go missing, or be hashed under an older one."""
+        """False: it lacks the newest key; encrypted jobs would go missing or be hashed under an old one."""
         return (self._kek() or 0) >= (at.kek or 0)
 
     def _kek(self) -> int | None:
