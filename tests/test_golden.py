@@ -23,10 +23,15 @@ def _golden(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def _version(path: Path) -> str:
+    """`config_changed.1` of `config_changed.1.encryption.json` as of `config_changed.1.json`."""
+    return ".".join(path.stem.split(".")[:2])
+
+
 @pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
 def test_decodes_and_encodes_the_same_again(path: Path) -> None:
     golden = _golden(path)
-    assert path.stem == f"{golden['type']}.{golden['schema']}"
+    assert _version(path) == f"{golden['type']}.{golden['schema']}"
     data = types.decode(golden["type"], golden["schema"], golden["data"])
     entry = types.REGISTRY[golden["type"]]
     assert type(data) is entry.struct
@@ -36,12 +41,15 @@ def test_decodes_and_encodes_the_same_again(path: Path) -> None:
         assert (None if again is None else json.loads(again)) == golden["data"]
 
 
-@pytest.mark.parametrize("path", _FILES, ids=lambda path: path.stem)
-def test_golden_files_set_every_field(path: Path) -> None:
-    golden = _golden(path)
-    entry = types.REGISTRY[golden["type"]]
-    if golden["schema"] == entry.schema and golden["data"] is not None:
-        assert set(golden["data"]) == {field.name for field in msgspec.structs.fields(entry.struct)}
+def test_golden_files_set_every_field() -> None:
+    """Together: a field that came later, without a new schema, stands in a file of its own."""
+    seen: dict[str, set[str]] = {}
+    for golden in map(_golden, _FILES):
+        if golden["schema"] == types.REGISTRY[golden["type"]].schema and golden["data"] is not None:
+            seen.setdefault(golden["type"], set()).update(golden["data"])
+    for name, found in seen.items():
+        fields = msgspec.structs.fields(types.REGISTRY[name].struct)
+        assert found == {field.name for field in fields}, name
 
 
 def test_every_schema_ever_written_has_a_file() -> None:
@@ -50,7 +58,7 @@ def test_every_schema_ever_written_has_a_file() -> None:
         for name, entry in types.REGISTRY.items()
         for schema in range(1, entry.schema + 1)
     }
-    assert {path.stem for path in _FILES} == expected
+    assert {_version(path) for path in _FILES} == expected
 
 
 def test_registry_and_database_know_the_same_types() -> None:
