@@ -184,19 +184,20 @@ class Drains:
     # -- the work ----------------------------------------------------------------------------------------
 
     async def _work(self, queue: int, until: int, actor: int, action_id: str | None) -> int:
-        """Passes over pending, then ready, until one meets nothing that moved meanwhile."""
+        """Passes over pending, then ready, until one meets nothing: a job may have moved, unrefused, from where
+        a pass had yet to look to where it had looked."""
         cancelled = 0
         for _ in range(_PASSES):
-            refused = 0
+            met = 0
             async for moves in self._chunks(queue, until, actor):
                 outcome = await self._appender.submit(Part(moves=moves))
+                met += len(moves)
                 cancelled += len(moves) - len(outcome.refused)
-                refused += len(outcome.refused)
                 if action_id is not None:
                     await self._leadership.claim([_duty(action_id)])
                 # The appender takes what others have submitted meanwhile before the next chunk.
                 await asyncio.sleep(0)
-            if refused == 0:
+            if met == 0:
                 break
         return cancelled
 
