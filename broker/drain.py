@@ -184,8 +184,8 @@ class Drains:
     # -- the work ----------------------------------------------------------------------------------------
 
     async def _work(self, queue: int, until: int, actor: int, action_id: str | None) -> int:
-        """Passes over pending, then ready, until one meets nothing: a job may have moved, unrefused, from where
-        a pass had yet to look to where it had looked."""
+        """Passes over pending, then ready, until one meets nothing: a job may have moved, unrefused,
+        from where a pass had yet to look to where it had looked."""
         cancelled = 0
         for _ in range(_PASSES):
             met = 0

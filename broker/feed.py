@@ -24,6 +24,7 @@ from psycopg_pool import PoolTimeout
 from .. import sql
 from ..events.batch import Appended, Part
 from ..events.pool import Pool
+from ..stopping import stop_tasks
 from . import keys
 from .audit import audit
 from .connection import Redis, RedisUnavailable, ScriptFailed
@@ -84,9 +85,7 @@ class Feeder:
                                return_when=asyncio.FIRST_COMPLETED)  # fmt: skip
         if self._timer is not None:
             self._timer.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await stop_tasks(*self._tasks)
 
     def appended(self, appended: Appended) -> None:
         """A listener of the appender: takes note and returns at once."""

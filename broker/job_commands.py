@@ -114,7 +114,7 @@ class JobCommands:
             outcome = await self._appender.submit(Part(moves=[move]))
             if not outcome.refused:
                 position = outcome.positions["m"][0]
-                return Done(job, _after(decision), decision.event, position, state.version + 1)
+                return Done(job, _after(decision, state), decision.event, position, state.version + 1)
         raise Rejected("conflict", "the job changed at the same time; try again")
 
     async def _load(self, job: bytes, *, sealing: bool) -> tuple[JobState, int, JobKey | None]:
@@ -141,8 +141,11 @@ _STATUS_AFTER: Final = {"cancel_requested": "cancelling", "cancelled": "cancelle
 _STATUS_IN: Final = {"pending": "pending", "ready": "queued"}
 
 
-def _after(decision: Decision) -> str:
-    return _STATUS_AFTER.get(decision.event) or _STATUS_IN[decision.target]
+def _after(decision: Decision, state: JobState) -> str:
+    """What erases leaves the job as ended as it was."""
+    return (
+        _STATUS_AFTER.get(decision.event) or _STATUS_IN.get(decision.target) or _status(state)
+    )
 
 
 def _carry(move: Move, slot: int, sealed: Sealed) -> None:

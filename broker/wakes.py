@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
+from ..stopping import stop_tasks
 from . import keys
 from .connection import Redis, RedisUnavailable, ScriptFailed
 
@@ -28,9 +29,7 @@ class Wakes:
         self._task = asyncio.create_task(self._listen(), name="wakes")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
         await self._redis.close()
 
     def forget(self, queues: Iterable[int]) -> None:

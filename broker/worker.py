@@ -26,6 +26,7 @@ from ..events.errors import LogError
 from ..events.names import Names
 from ..events.parameters import prepare
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
+from ..stopping import stop_tasks
 from .attempt import JOB_THREADS, Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
 from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
@@ -107,9 +108,7 @@ class Worker:
             await self._loop()
             await self._drain()
         finally:
-            for task in background:
-                task.cancel()
-            await asyncio.gather(*background, return_exceptions=True)
+            await stop_tasks(*background)
             await self._leave()
             for hook in self._registry.shutdown:
                 await _maybe_await(hook(self._state))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 
 import structlog
 
+from ..stopping import stop_tasks
 from .batch import Appended, Outcome, Part
 from .errors import DatabaseUnavailable, EpochChanged, Overloaded
 from .log import Flight, Log, Lost
@@ -61,8 +62,7 @@ class Appender:
         if self._task is not None:
             while (waited_for := self._waited_for()) and self._down is None:
                 await asyncio.wait(waited_for)
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await stop_tasks(self._task)
         self._fail(list(self._waiting), DatabaseUnavailable("shutting down"), patient=True)
         self._waiting.clear()
         await self.log.close()

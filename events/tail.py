@@ -13,6 +13,7 @@ from collections.abc import Callable
 import psycopg
 import structlog
 
+from ..stopping import stop_tasks
 from .pool import Pool
 from .read import Event, Head, head, read
 
@@ -44,9 +45,7 @@ class Tail:
         self._task = asyncio.create_task(self._run(), name="tail")
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await stop_tasks(self._task)
 
     def subscribe(
         self, subscriber: Subscriber, on_reset: Callable[[], None] | None = None
