@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-
-from msgspec import Struct
 
 from ..events.batch import Outcome, Part, Pick, Start
 from ..events.names import Names
+from ..events.parameters import prepare
 from .claims import Claims
 from .feed import Feeder
 
@@ -15,14 +15,8 @@ _POLL = 1.0  # seconds: a lost wake-up costs this much
 _GIVE_WAY = 1.0  # seconds that a queue which refused a start is left alone, unless it wakes us
 # How far Redis may lag behind the log before its silence is not believed.
 _BEHIND = 1.0
-
-
-class Wanted(Struct):
-    """What to ask the log for: starts by id (with the claim they came from), or picks."""
-
-    starts: list[Start]
-    picks: list[Pick]
-    claim: bytes | None
+# Seconds that ids claimed ahead are kept from other workers when the slots do not come free as expected.
+_KEEP_AHEAD = 0.02
 
 
 class Source:
@@ -38,11 +32,20 @@ class Source:
         self._turn = 0
         self._asked = 0
         self._asking = 0  # queues asked of the last round, when there are more than slots
-        self.hungry = True
+        self._ahead: asyncio.Task[Part | None] | None = None
+        self._keep: asyncio.TimerHandle | None = None
+        self._letting_go: asyncio.Task[None] | None = None
+        self._hungry = True
         self.paused = False
+
+    @property
+    def hungry(self) -> bool:
+        """Whether it is worth while to `take`: there may be more, or some are claimed already."""
+        return self._hungry or self._ahead is not None
 
     async def serve(self, session: int, queues: list[str], types: list[str]) -> None:
         """Claim for this session from now on. Raises KeyError for a queue that does not exist."""
+        await self.let_go()
         self._session = session
         found = {name: await self._names.queue(name) for name in queues}
         if missing := sorted(name for name, queue in found.items() if queue is None):
@@ -50,44 +53,107 @@ class Source:
         self._queue_names = {queue.id: name for name, queue in found.items() if queue is not None}
         self._queues = list(self._queue_names)
         self._types = [await self._names.type_id(name) for name in types]
-        self.hungry = True
+        self._hungry = True
 
     def queue_name(self, queue: int) -> str:
         return self._queue_names[queue]
 
-    async def take(self, limit: int) -> Wanted | None:
-        """Up to `limit` jobs to start; None when there is nothing to ask for."""
+    async def take(self, limit: int) -> Part | None:
+        """What to ask the log for, up to `limit` jobs: starts by id (with the claim they came from), or
+        picks. None: there is nothing to ask for."""
+        if (ahead := await self._taken_ahead(limit)) is not None:
+            self._asked = limit
+            return ahead
         queues = self._awake()
         if self.paused or not queues or not self._types:
-            self.hungry = False
+            self._hungry = False
             return None
         self._asked = limit
         if self._feeder.available:
-            claimed = await self._claims.pop([(queue, self._types, limit) for queue in queues], limit)
-            if claimed is not None:
-                starts = [
-                    Start(self._session, queue, type_, priority, job)
-                    for queue, type_, priority, job in claimed.items
-                ]
-                self.hungry = len(starts) == limit
-                if starts:
-                    return Wanted(starts, [], claimed.id)
-                if not self._feeder.behind(_BEHIND):
-                    return None
+            claimed = await self._claim(queues, limit)
+            if claimed is not None and (claimed.starts or not self._feeder.behind(_BEHIND)):
+                return claimed if claimed.starts else None
+        return self._picks(queues, limit)
+
+    async def _claim(self, queues: list[int], limit: int) -> Part | None:
+        """By ids out of Redis; None when it cannot tell."""
+        claimed = await self._claims.pop([(queue, self._types, limit) for queue in queues], limit)
+        if claimed is None:
+            return None
+        starts = [
+            Start(self._session, queue, type_, priority, job)
+            for queue, type_, priority, job in claimed.items
+        ]
+        self._hungry = len(starts) == limit
+        return Part(starts=starts, claim=claimed.id)
+
+    def _picks(self, queues: list[int], limit: int) -> Part:
+        """The database's own choice."""
         # Fewer slots than queues: the rest have their turn next, and are asked without waiting for the poll.
         self._asking = (self._asking + limit) % len(queues) if limit < len(queues) else 0
-        self.hungry = self._asking >= limit
+        self._hungry = self._asking >= limit
         share, more = divmod(limit, len(queues))
         picks = [
             Pick(self._session, queue, self._types, share + (n < more))
             for n, queue in enumerate(queues[:limit])
         ]
-        return Wanted([], picks, None)
+        return Part(picks=picks)
+
+    # -- ahead -------------------------------------------------------------------------------------------
+
+    def take_ahead(self, limit: int) -> None:
+        """Claim for the next turn while the log writes this one. For a caller who expects `limit` free slots
+        at once: ids that nobody takes soon are given back, so that no other worker goes without."""
+        queues = self._awake()
+        if self._ahead is None and self._hungry and not self.paused and queues and self._feeder.available:
+            self._ahead = asyncio.create_task(self._claim_ahead(queues, limit), name="claim ahead")
+            self._keep = asyncio.get_running_loop().call_later(_KEEP_AHEAD, self._expire)
+
+    async def _claim_ahead(self, queues: list[int], limit: int) -> Part | None:
+        part = await self._claim(queues, limit)
+        if part is not None:
+            prepare(part)  # while there is time
+        return part
+
+    async def _taken_ahead(self, limit: int) -> Part | None:
+        """What was claimed ahead, if all of it can start now."""
+        if (task := self.forget_ahead()) is None:
+            return None
+        part = await task
+        if part is None or not part.starts:
+            return None
+        if len(part.starts) <= limit and not self.paused:
+            return part
+        await self._give_back(part)
+        return None
+
+    def _expire(self) -> None:
+        self._letting_go = asyncio.create_task(self.let_go(), name="give back")
+
+    async def let_go(self) -> None:
+        """Give back what was claimed ahead."""
+        if (task := self.forget_ahead()) is not None:
+            await self._give_back(await task)
+
+    def forget_ahead(self) -> asyncio.Task[Part | None] | None:
+        """The claim under way or made, which is the caller's to start or give back now."""
+        task, self._ahead = self._ahead, None
+        if self._keep is not None:
+            self._keep.cancel()
+            self._keep = None
+        return task
+
+    async def _give_back(self, part: Part | None) -> None:
+        if part is not None and part.starts and part.claim is not None:
+            await self._claims.give_back(part.claim)
+            self._hungry = True
+
+    # -- news --------------------------------------------------------------------------------------------
 
     def answered(self, part: Part, outcome: Outcome) -> None:
         """Learn from what the log made of it."""
         if part.picks and len(outcome.started) >= self._asked:
-            self.hungry = True
+            self._hungry = True
         rest_until = time.monotonic() + _GIVE_WAY
         for (section, index), refusal in outcome.refused.items():
             if section == "s" and refusal.code in ("paused", "limit", "budget"):
@@ -100,7 +166,7 @@ class Source:
         self._claims.forget(woken)
         for queue in woken:
             self._resting.pop(queue, None)
-        self.hungry = True
+        self._hungry = True
 
     def _awake(self) -> list[int]:
         """The queues to ask, each first in its turn, without those that just refused."""

@@ -24,7 +24,6 @@ from ..events.appender import Appender
 from ..events.batch import End, Outcome, Part, Started
 from ..events.errors import LogError
 from ..events.names import Names
-from ..events.parameters import prepare
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
 from ..stopping import stop_tasks
 from .attempt import JOB_THREADS, Ending, Failure, Runner, Success
@@ -33,11 +32,12 @@ from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
 from .registry import Registry
 from .sessions import Held, Session, Sessions
-from .source import Source, Wanted
+from .source import Source
 
 _log = structlog.get_logger(__name__)
 
 _HALVES_FROM = 40  # slots
+_QUICK = 0.005  # seconds: jobs that were all over so soon will probably be so again
 _FINAL_FLUSH = 10.0  # seconds that a stopping worker waits for its last append
 
 
@@ -89,6 +89,7 @@ class Worker:
         self._hurry = asyncio.Event()
         self._state: dict[str, Any] = {}
         self._clock = (0, 0.0)  # the database's time, and when we heard it
+        self._launched = 0.0  # when the last turn's jobs were started
         self.session: Session | None = None
 
     # -- life --------------------------------------------------------------------------------------------
@@ -109,6 +110,7 @@ class Worker:
             await self._drain()
         finally:
             await stop_tasks(*background)
+            await self._source.let_go()
             await self._leave()
             for hook in self._registry.shutdown:
                 await _maybe_await(hook(self._state))
@@ -156,23 +158,15 @@ class Worker:
         if self._turns and max(len(self._ended), free) < size // 2:
             return False  # the other half is under way: let this one fill up
         limit = min(free, size)
-        part = Part(ends=[end for _, end, _ in self._ended], patient=True)
-        claimed = await self._claim(limit, part) if limit and self._source.hungry else None
+        part = (await self._source.take(limit) if limit and self._source.hungry else None) or Part()
         ended, self._ended = self._ended, []
-        if not ended and claimed is None:
+        part.ends, part.patient = [end for _, end, _ in ended], True
+        if not part.rows():
             return False
-        if len(ended) > len(part.ends):
-            part = Part(ends=[end for _, end, _ in ended], patient=True)
-        if claimed is not None:
-            part.starts, part.picks, part.claim = claimed.starts, claimed.picks, claimed.claim
         self._submit(part, ended)
+        if len(part.starts) == size and not self._running and time.monotonic() - self._launched < _QUICK:
+            self._source.take_ahead(size)
         return halves
-
-    async def _claim(self, limit: int, part: Part) -> Wanted | None:
-        if part.ends:
-            # In the next round of the loop: when the claim has been sent, and before its answer.
-            asyncio.get_running_loop().call_soon(prepare, part)
-        return await self._source.take(limit)
 
     def _submit(self, part: Part, ended: list[Ended]) -> None:
         wanted = len(part.starts) + sum(pick.limit for pick in part.picks)
@@ -203,6 +197,7 @@ class Worker:
         if outcome.refused:
             self._refused(outcome, ended)
         self._source.answered(part, outcome)
+        self._launched = time.monotonic()
         for job in outcome.started:
             if job.token not in self._disowned:
                 self._launch(job)

@@ -34,7 +34,7 @@ _APPENDS: dict[str, str] = {name: sql.load(name) for name in CALLS}
 _PLANS = (
     "select set_config('plan_cache_mode', 'force_generic_plan', false),"
     " set_config(name, 'off', false) from unnest(array['enable_seqscan', 'enable_bitmapscan',"
-    " 'enable_hashjoin', 'enable_mergejoin']) name"
+    " 'enable_hashjoin', 'enable_mergejoin', 'jit']) name"
 )
 _RECOVERED_JOBS = sql.load("recovered_starts")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 
 from hivelog.events.batch import Part
@@ -80,6 +81,24 @@ class Crew(Work):
         worker = self.workers[nth % len(self.workers)]
         self.run(worker.source.take(limit))
         self.workers.remove(worker)
+
+    @rule(nth=st.integers(0, 60), limit=st.integers(1, 3), crash=st.booleans())
+    def claim_ahead(self, nth: int, limit: int, crash: bool) -> None:
+        """Popped for a turn that does not come: given back, or the worker dies with it."""
+        if not self.workers:
+            return
+        worker = self.workers[nth % len(self.workers)]
+        self.run(self._claim_ahead(worker, limit, crash))
+        if crash:
+            self.workers.remove(worker)
+
+    async def _claim_ahead(self, worker: SimulatedWorker, limit: int, crash: bool) -> None:
+        worker.source.take_ahead(limit)
+        if crash:
+            await asyncio.sleep(0)
+            worker.source.forget_ahead()
+        else:
+            await worker.source.let_go()
 
     @rule(nth=st.integers(0, 60))
     def freeze(self, nth: int) -> None:

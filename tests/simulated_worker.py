@@ -46,11 +46,9 @@ class SimulatedWorker:
     async def claim(self, limit: int, *, ends: list[End] | None = None) -> tuple[Part, Outcome] | None:
         """One turn of the real worker: what it submitted and what came back. None: nothing to ask for."""
         self.source._resting.clear()
-        wanted = await self.source.take(limit)
-        part = Part(ends=ends or [], patient=True)
-        if wanted is not None:
-            part.starts, part.picks, part.claim = wanted.starts, wanted.picks, wanted.claim
-        elif not part.ends:
+        part = await self.source.take(limit) or Part()
+        part.ends, part.patient = ends or [], True
+        if not part.rows():
             return None
         outcome = await self.engine.appender.submit(part)
         self.now = outcome.recorded_at

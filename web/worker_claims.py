@@ -144,9 +144,8 @@ async def _take(
     source = await _source(services, known, asked)
     deadline = time.monotonic() + asked.wait
     while True:
-        wanted = await source.take(limit)
-        if wanted is not None:
-            part = Part(starts=wanted.starts, picks=wanted.picks, claim=wanted.claim)
+        part = await source.take(limit)
+        if part is not None:
             # Once sent, it must be heard to its end: a start without an answer is a lease for nobody.
             jobs = await asyncio.shield(_start(services, session, asked.claim_id, source, part))
             if jobs:
