@@ -10,6 +10,7 @@ import os
 from collections.abc import Collection, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec import Struct
 
 from ..events.pool import Pool
@@ -17,7 +18,7 @@ from .connection import Redis, RedisUnavailable, ScriptFailed
 from .feed import Feeder
 from .packing import pack, raw
 from .sweep import sweep
-from .wakes import Wakes
+from .wakes import Hearer, Wakes
 
 # Far beyond the slowest append; a claim of a dead worker waits no longer than this.
 HOLD_MS: Final = 10_000
@@ -26,6 +27,16 @@ HOLD_MS: Final = 10_000
 Item = tuple[int, int, int, bytes]
 # queue, types that the worker can run, how many at most
 Wanted = tuple[int, Sequence[int], int]
+
+# No waiter.
+NOBODY: Final = raw(b"")
+# Who serves more types than these is not told of announced jobs: the list is read for each of them.
+_TYPES_TOLD: Final = 64
+
+
+def waiter_of(session: int, types: Sequence[int]) -> msgspec.Raw:
+    """Who claims, for `pop`."""
+    return NOBODY if len(types) > _TYPES_TOLD else raw(pack([session, types]))
 
 
 class Claimed(Struct, gc=False):
@@ -62,14 +73,20 @@ class Claims:
         """See `Feeder.behind`."""
         return self._feeder.behind(seconds)
 
-    async def pop(self, queues: Sequence[Wanted], limit: int) -> Claimed | None:
-        """Pop up to `limit` (at most 1,000) ids.
+    async def pop(
+        self, queues: Sequence[Wanted], limit: int, waiter: msgspec.Raw = NOBODY
+    ) -> Claimed | None:
+        """Pop up to `limit` (at most 1,000) ids. `waiter`: who is to hear of a job that is announced, if
+        there are fewer.
 
         None: Redis is away or about to be rebuilt, so the claim must be made by SQL.
         """
         self._wakes.forget(wanted[0] for wanted in queues)
         claim = os.urandom(8)
-        ask = {"claim": raw(claim), "hold": self._hold_ms, "limit": min(limit, 1000), "queues": queues}
+        ask = {
+            "claim": raw(claim), "hold": self._hold_ms, "limit": min(limit, 1000), "queues": queues,
+            "waiter": waiter,
+        }  # fmt: skip
         try:
             answer = await self._redis.run("claim", pack(ask))
         except (RedisUnavailable, ScriptFailed) as error:
@@ -94,9 +111,11 @@ class Claims:
         """The caller has taken note of the news of these queues."""
         self._wakes.forget(queues)
 
-    async def wait_for_wake(self, queues: Collection[int], timeout: float) -> set[int]:
+    async def wait_for_wake(
+        self, queues: Collection[int], timeout: float, hearer: Hearer | None = None
+    ) -> set[int]:
         """Wait for news of some of the queues since their last `pop` or `forget`; none after `timeout` s."""
-        return await self._wakes.wait(queues, timeout)
+        return await self._wakes.wait(queues, timeout, hearer)
 
 
 def _items(answer: list[Any]) -> list[Item]:

@@ -19,6 +19,7 @@ from ..events.names import Names
 from ..events.pool import make_pool
 from ..events.vault import Vault
 from ..settings import Settings
+from .announcements import Announcer
 from .claims import Claims
 from .clock import DatabaseClock
 from .configuration import Configuration, SystemConfig
@@ -105,6 +106,9 @@ class Engine:
         )
         appender, names, pool, vault = self.appender, self.names, self.pool, self.vault
         self.configuration = Configuration(pool, appender, names, initial)
-        self.enqueuer = Enqueuer(appender, names, pool, vault, self.configuration, self.clock)
+        self.enqueuer = Enqueuer(
+            appender, names, pool, vault, self.configuration, self.clock,
+            announcer=Announcer(self.redis, self.feeder),
+        )  # fmt: skip
         self.jobs = JobCommands(appender, names, pool, vault, self.configuration)
         self.queues = QueueCommands(appender, names, pool, vault, self.configuration)

@@ -23,6 +23,7 @@ from ..events.pool import Pool
 from ..events.vault import Vault
 from . import idempotency
 from . import payload as payloads
+from .announcements import Announcer
 from .bulk import Bulks, is_big
 from .clock import DatabaseClock
 from .configuration import Configuration
@@ -74,6 +75,7 @@ class Enqueuer:
         configuration: Configuration,
         clock: DatabaseClock,
         bulks: Bulks | None = None,
+        announcer: Announcer | None = None,
     ) -> None:
         self._appender = appender
         self._names = names
@@ -82,6 +84,7 @@ class Enqueuer:
         self._configuration = configuration
         self._clock = clock
         self.bulks = bulks or Bulks(appender, pool)
+        self._announcer = announcer
         self._recipes = Recipes(names)
 
     async def enqueue(
@@ -109,7 +112,7 @@ class Enqueuer:
         part = Part(enqueues=jobs_of([recipe], [payloads.encode(payload, limit)], self._vault))
         item = Item(queue, type, payload, options or None, idempotency_key)
         if idempotency_key is None:
-            outcome = await self._appender.post(part)
+            outcome = await self._post(part)
             if outcome.refused:
                 raise await self._refusal(outcome, [item])
             return Accepted(part.enqueues[0].job, outcome.positions["n"][0])
@@ -117,6 +120,14 @@ class Enqueuer:
         part.keys.append(await self._key(scope or actor, path, idempotency_key, item, 0, 0))
         many = await self._submit(part, [item])
         return Accepted(many.jobs[0], many.position, many.replayed)
+
+    def _post(self, part: Part) -> asyncio.Future[Outcome]:
+        """Beside many others a job waits for workers, not they for it: nothing to announce."""
+        idle = self._appender.idle
+        future = self._appender.post(part)
+        if idle and self._announcer is not None and part.enqueues[0].due is None:
+            self._announcer.announce(part.enqueues[0])
+        return future
 
     async def enqueue_many(
         self,

@@ -164,13 +164,14 @@ class Feeder:
         """A worker's next turn comes first: its claim, and the append that the claim leads to. Our news of
         its last one can be told while the database works; news of ready jobs cannot wait."""
         if self._waiting or self._has_news():
+            await asyncio.sleep(0)  # handlers that the same answer starts, or callers it answers, go first
             return
         before = self._redis.requests
         await _passes(_BEFORE_CLAIM)
         if self._redis.requests != before:
             await self._redis.quiet()
             await _passes(_BEFORE_APPEND)
-        if all(part.starts for each in self._fresh for part in each.parts):
+        if not self._has_news():
             await self._linger()
 
     async def _linger(self) -> None:
@@ -312,7 +313,8 @@ class Feeder:
 
 
 def _is_news(part: Part) -> bool:
-    return not part.starts
+    """Also starts without a claim: until Redis knows, others are offered their jobs."""
+    return not part.starts or part.claim is None
 
 
 async def _passes(rounds: int) -> None:

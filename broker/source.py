@@ -8,7 +8,8 @@ import time
 from ..events.batch import Outcome, Part, Pick, Start
 from ..events.names import Names
 from ..events.parameters import prepare
-from .claims import Claims
+from .announcements import Announcement
+from .claims import NOBODY, Claims, waiter_of
 from .feed import Feeder
 
 _POLL = 1.0  # seconds: a lost wake-up costs this much
@@ -17,6 +18,7 @@ _GIVE_WAY = 1.0  # seconds that a queue which refused a start is left alone, unl
 _BEHIND = 1.0
 # Seconds that ids claimed ahead are kept from other workers when the slots do not come free as expected.
 _KEEP_AHEAD = 0.02
+_AWAIT = 0.1  # seconds after which an announced job has surely gone the usual way
 
 
 class Source:
@@ -32,6 +34,9 @@ class Source:
         self._turn = 0
         self._asked = 0
         self._asking = 0  # queues asked of the last round, when there are more than slots
+        self._waiter = NOBODY
+        self._follow = False
+        self._announced: tuple[float, Announcement] | None = None
         self._ahead: asyncio.Task[Part | None] | None = None
         self._keep: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
@@ -53,6 +58,7 @@ class Source:
         self._queue_names = {queue.id: name for name, queue in found.items() if queue is not None}
         self._queues = list(self._queue_names)
         self._types = [await self._names.type_id(name) for name in types]
+        self._waiter = waiter_of(session, self._types)
         self._hungry = True
 
     def queue_name(self, queue: int) -> str:
@@ -61,6 +67,8 @@ class Source:
     async def take(self, limit: int) -> Part | None:
         """What to ask the log for, up to `limit` jobs: starts by id (with the claim they came from), or
         picks. None: there is nothing to ask for."""
+        if (announced := self._take_announced()) is not None:
+            return announced
         if (ahead := await self._taken_ahead(limit)) is not None:
             self._asked = limit
             return ahead
@@ -77,7 +85,12 @@ class Source:
 
     async def _claim(self, queues: list[int], limit: int) -> Part | None:
         """By ids out of Redis; None when it cannot tell."""
-        claimed = await self._claims.pop([(queue, self._types, limit) for queue in queues], limit)
+        if self._follow:
+            # The feed of the announced job's start goes before: else that job is what we are offered.
+            self._follow = False
+            await asyncio.sleep(0)
+        wanted = [(queue, self._types, limit) for queue in queues]
+        claimed = await self._claims.pop(wanted, limit, self._waiter)
         if claimed is None:
             return None
         starts = [
@@ -148,6 +161,20 @@ class Source:
             await self._claims.give_back(part.claim)
             self._hungry = True
 
+    # -- announced ---------------------------------------------------------------------------------------
+
+    def _hear(self, announcement: Announcement) -> None:
+        if announcement.queue in self._queue_names and announcement.type in self._types:
+            self._announced = (time.monotonic() + _AWAIT, announcement)
+
+    def _take_announced(self) -> Part | None:
+        """The start of a job that is being written. Without a claim: Redis does not know it yet."""
+        known, self._announced = self._announced, None
+        if known is None or known[0] < time.monotonic() or self.paused:
+            return None
+        self._asked, self._follow = 1, True
+        return Part(starts=[known[1].start])
+
     # -- news --------------------------------------------------------------------------------------------
 
     def answered(self, part: Part, outcome: Outcome) -> None:
@@ -161,7 +188,7 @@ class Source:
 
     async def wait(self) -> None:
         """Until Redis says that there is work, at most a second."""
-        woken = await self._claims.wait_for_wake(self._queues, _POLL)
+        woken = await self._claims.wait_for_wake(self._queues, _POLL, (self._session, self._hear))
         # Noted in `hungry`: with every slot busy no pop does it, and the next wait would not wait at all.
         self._claims.forget(woken)
         for queue in woken:

@@ -164,9 +164,12 @@ class Worker:
         if not part.rows():
             return False
         self._submit(part, ended)
-        if len(part.starts) == size and not self._running and time.monotonic() - self._launched < _QUICK:
+        if part.claim and len(part.starts) == size and self._quick():
             self._source.take_ahead(size)
         return halves
+
+    def _quick(self) -> bool:
+        return not self._running and time.monotonic() - self._launched < _QUICK
 
     def _submit(self, part: Part, ended: list[Ended]) -> None:
         wanted = len(part.starts) + sum(pick.limit for pick in part.picks)

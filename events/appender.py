@@ -74,6 +74,11 @@ class Appender:
     def available(self) -> bool:
         return self._down is None
 
+    @property
+    def idle(self) -> bool:
+        """Whether a part that is posted now sets out at once."""
+        return not self._flying and not self._waiting
+
     async def submit(self, part: Part) -> Outcome:
         """Append a part; answers when it is durable.
 

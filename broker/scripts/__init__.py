@@ -13,12 +13,12 @@ from typing import Final, Literal
 
 Name = Literal[
     "feed", "claim", "give_back", "expired", "sweep", "rebuild_begin", "rebuild_load", "rebuild_swap",
-    "audit",
+    "audit", "announce",
 ]  # fmt: skip
 
 NAMES: Final[tuple[Name, ...]] = (
     "feed", "claim", "give_back", "expired", "sweep", "rebuild_begin", "rebuild_load", "rebuild_swap",
-    "audit",
+    "audit", "announce",
 )  # fmt: skip
 _APPLIES: Final = ("feed", "rebuild_swap")
 

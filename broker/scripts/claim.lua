@@ -1,6 +1,7 @@
 -- Pops ready ids for one worker, highest priority first, then oldest.
 --
--- ARGV[1]: {claim, hold (ms until the sweep may take it back), limit, queues: [[queue, [type...], limit]...]}
+-- ARGV[1]: {claim, hold (ms until the sweep may take it back), limit, queues: [[queue, [type...], limit]...],
+-- waiter (packed: session and types; to be told of a job that is announced when there is too little; or '')}
 -- Answers {epoch, position, and four elements a block: queue, {type, score, type, score, ...}, a byte an id
 -- (which of these pairs, from 0; none: all the first), ids}, in the order to run within each queue; {-1, -1}
 -- where there is no checkpoint. Nothing from a paused queue, at most max - running - popped from a limited one. The room is
@@ -11,10 +12,10 @@ if not at[2] or not at[3] then return {-1, -1} end
 build = at[3]
 local answer, counts, items = {tonumber(at[1]), tonumber(at[2])}, {}, {}
 
--- {queue, state key, hungry, avail, heads: {{type, key, count}...}}
+-- {queue, state key, waits (as we would), avail, heads: {{type, key, count}...}}
 local function look(wanted)
     local queue, state = wanted[1], key('s', wanted[1])
-    local s = redis.call('HMGET', state, 'paused', 'max', 'running', 'popped', 'hungry')
+    local s = redis.call('HMGET', state, 'paused', 'max', 'running', 'popped', 'hungry', 'waiter')
     local room, total, heads = math.min(wanted[3], ask.limit), 0, {}
     if s[2] and s[2] ~= '' then
         room = math.min(room, tonumber(s[2]) - tonumber(s[3] or 0) - math.max(tonumber(s[4] or 0), 0))
@@ -27,7 +28,7 @@ local function look(wanted)
             total = total + count
         end
     end
-    return {queue = queue, state = state, hungry = s[5] == '1', avail = math.min(room, total), heads = heads, take = 0}
+    return {queue = queue, state = state, waits = s[5] == '1' and s[6] == ask.waiter, avail = math.min(room, total), heads = heads, take = 0}
 end
 
 -- Rotated by the claim's random id, so that no queue is always the one that gets the odd job.
@@ -203,7 +204,7 @@ if total > 0 then
 end
 if total < ask.limit then
     for _, each in ipairs(asked) do
-        if not each.hungry then redis.call('HSET', each.state, 'hungry', '1') end
+        if not each.waits then redis.call('HSET', each.state, 'hungry', '1', 'waiter', ask.waiter) end
     end
 end
 return answer

@@ -5,7 +5,8 @@
 -- hold state carry the build in their name, so that a rebuild takes over by changing one field of `at`:
 --   <build>:q:<queue>:<type>  ZSET  ready ids; score = -priority, member = the id's 16 bytes
 --   <build>:t:<queue>         SET   types seen; <build>:queues SET of queues seen
---   <build>:s:<queue>         HASH  paused, max ('' = none), running, popped, hungry (a claim found too little)
+--   <build>:s:<queue>         HASH  paused, max ('' = none), running, popped, hungry (a claim found too little),
+--                                   waiter (that claim's session and types, cmsgpack)
 --   <build>:claims            ZSET  claim -> deadline (ms, this server's clock)
 --   <build>:claim:<claim>     HASH  position (checkpoint at the claim), total, counts, items (both cmsgpack)
 --   early                     HASH  from -> feed message that waits for the gap before it to close

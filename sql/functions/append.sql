@@ -43,7 +43,9 @@ as $$
 declare
     h bigint; h0 bigint; t timestamptz; live_epoch integer; k integer;
     rn integer[]; rcode text[]; rjob uuid[];
-    -- depth changes by queue, gathered over the sections, written as marks at the end
+    -- Depth changes, gathered over the sections, written as marks at the end: of the main queue, where a
+    -- section is all about it, and by queue. Statements are what a small batch costs, so most make do without.
+    main_changed boolean := false; main_d_ready integer := 0; main_d_running integer := 0;
     d_queue smallint[] := '{}'; d_pending integer[] := '{}';
     d_ready integer[] := '{}'; d_running integer[] := '{}';
     q smallint[]; a integer[]; b integer[]; c integer[];
@@ -76,19 +78,16 @@ begin
     end if;
 
     perform pg_advisory_xact_lock(hivelog.append_lock());
-    select m.position, greatest(m.recorded_at, hivelog.now()), m.epoch into h, t, live_epoch
-    from hivelog.batches m order by m.position desc limit 1;
-    if main_queue is not null then
-        select not x.deleted, not x.paused and x.max_workers is null
-                and exists (select from hivelog.sessions y where y.id = s_session[1]),
-            m.pending, m.ready, m.running, m.largest
-        into main_known, main_open, main_pending, main_ready, main_running, main_largest
-        from hivelog.queues x
-        left join lateral (
-            select * from hivelog.queue_marks m where m.queue = x.id order by m.position desc limit 1
-        ) m on true
-        where x.id = main_queue;
-    end if;
+    select b.position, greatest(b.recorded_at, hivelog.now()), b.epoch, not x.deleted,
+        not x.paused and x.max_workers is null
+            and exists (select from hivelog.sessions y where y.id = s_session[1]),
+        m.pending, m.ready, m.running, m.largest
+    into h, t, live_epoch, main_known, main_open, main_pending, main_ready, main_running, main_largest
+    from (select * from hivelog.batches order by position desc limit 1) b
+    left join hivelog.queues x on x.id = main_queue
+    left join lateral (
+        select * from hivelog.queue_marks m where m.queue = x.id order by m.position desc limit 1
+    ) m on true;
     h0 := h;
     if live_epoch <> in_epoch and not coalesce(records @> '[{"event": "epoch_started"}]', false) then
         raise exception 'epoch % is over, the log is in epoch %', in_epoch, live_epoch
@@ -121,15 +120,18 @@ begin
             from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec_of) with ordinality
                 u (job, actor, size, digest, correlation, spec, n);
             k := cardinality(n_job);
-            q := array[main_queue]; a := array[0]; b := array[k]; c := array[0];
+            main_changed := true; main_d_ready := k;
         else
             select x.q, x.a, x.b, x.c, x.k into q, a, b, c, k
             from hivelog.append_enqueues(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
                 n_correlation, n_spec, n_spec_of, n_size, n_digest, rn, h, t) x;
+            d_queue := d_queue || q; d_pending := d_pending || a;
+            d_ready := d_ready || b; d_running := d_running || c;
         end if;
-        d_queue := d_queue || q; d_pending := d_pending || a;
-        d_ready := d_ready || b; d_running := d_running || c;
-        select max(u) into biggest from unnest(n_size) u;
+        biggest := n_size[1];
+        if cardinality(n_size) > 1 then
+            select max(u) into biggest from unnest(n_size) u;
+        end if;
         h := h + k;
         if n_outbox then
             delete from hivelog.outbox o using unnest(n_job) with ordinality u (job, n)
@@ -177,13 +179,12 @@ begin
             refused_n := refused_n || rn; refused_code := refused_code || rcode;
             refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
         end if;
-        if k > 0 then
-            if q[1] = all (q) then
-                q := q[1:1]; c := array[-k];
-            else
-                select array_agg(d.queue), array_agg(-d.total) into q, c
-                from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
-            end if;
+        if k > 0 and main_queue = all (q) then
+            main_changed := true; main_d_running := -k;
+            h := h + k;
+        elsif k > 0 then
+            select array_agg(d.queue), array_agg(-d.total) into q, c
+            from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
             a := array_fill(0, array[cardinality(q)]);
             d_queue := d_queue || q; d_pending := d_pending || a;
             d_ready := d_ready || a; d_running := d_running || c;
@@ -223,7 +224,7 @@ begin
         select s_session || array_agg(p.session), s_queue || array_agg(p.queue),
             s_type || array_agg(p.type), s_priority || array_agg(p.priority), s_job || array_agg(p.job)
         into s_session, s_queue, s_type, s_priority, s_job
-        from hivelog.append_picks(picks, t, d_queue, d_running) p;
+        from hivelog.append_picks(picks, t, d_queue || main_queue, d_running || main_d_running) p;
         p_session := s_session; p_queue := s_queue; p_priority := s_priority; p_job := s_job;
     end if;
 
@@ -237,7 +238,7 @@ begin
         if not plain then
             select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
             from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
-                named, d_queue, d_running, t) x;
+                named, d_queue || main_queue, d_running || main_d_running, t) x;
             if rn is not null then
                 refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
                 refused_n := refused_n || rn; refused_code := refused_code || rcode;
@@ -279,8 +280,7 @@ begin
             t_spec := t_spec[1:1];  -- to write JSON out costs ten times as much as to compare it
         end if;
         if k > 0 and main_queue = all (s_queue) then
-            d_queue := d_queue || main_queue; d_pending := d_pending || 0;
-            d_ready := d_ready || -k; d_running := d_running || k;
+            main_changed := true; main_d_ready := main_d_ready - k; main_d_running := main_d_running + k;
         elsif k > 0 then
             select array_agg(x.queue), array_agg(0), array_agg(-x.total), array_agg(x.total)
             into q, a, b, c
@@ -307,10 +307,9 @@ begin
     if h = h0 then
         return;
     end if;
-    if main_pending is not null and main_queue = all (d_queue) and d_queue[1] is not null then
-        m_queue := array[main_queue];
-        select array[main_pending + sum(u.a)], array[main_ready + sum(u.b)], array[main_running + sum(u.c)]
-        into m_pending, m_ready, m_running from unnest(d_pending, d_ready, d_running) u (a, b, c);
+    if main_changed and main_pending is not null and d_queue = '{}' then
+        m_queue := array[main_queue]; m_pending := array[main_pending];
+        m_ready := array[main_ready + main_d_ready]; m_running := array[main_running + main_d_running];
         with batch as (
             insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
             values (h, h0 + 1, t, live_epoch, in_batch)
@@ -319,6 +318,10 @@ begin
         values (main_queue, h, t, m_pending[1], m_ready[1], m_running[1],
             greatest(main_largest, biggest));
         return;
+    end if;
+    if main_changed then
+        d_queue := d_queue || main_queue; d_pending := d_pending || 0;
+        d_ready := d_ready || main_d_ready; d_running := d_running || main_d_running;
     end if;
     insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
     values (h, h0 + 1, t, live_epoch, in_batch);
