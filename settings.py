@@ -137,6 +137,7 @@ _VARIABLES: Final[tuple[tuple[str, str, Parser], ...]] = (
     ("heartbeat_seconds", "HIVELOG_HEARTBEAT_SECONDS", _seconds(0.1, 3600)),
     ("dead_after_seconds", "HIVELOG_DEAD_AFTER_SECONDS", _seconds(0.3, 86_400)),
     ("grace_seconds", "HIVELOG_GRACE_SECONDS", _seconds(0, 86_400)),
+    ("child_memory_mib", "HIVELOG_CHILD_MEMORY_MIB", _whole(16, 1 << 24)),
     ("data", "HIVELOG_DATA", Path),
     ("signing_key", "HIVELOG_SIGNING_KEY", str),
     ("trusted_proxies", "TRUSTED_PROXIES", _networks),
@@ -175,6 +176,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     heartbeat_seconds: float = 5.0
     dead_after_seconds: float = 20.0
     grace_seconds: float = 30.0
+    child_memory_mib: int | None = None  # of a handler with isolation="process"
     data: Path = Path()  # never empty after `load`
     signing_key: str | None = None
     trusted_proxies: tuple[str, ...] = ()  # addresses and networks

@@ -48,10 +48,17 @@ Ending = Success | Failure
 class Runner:
     """Runs attempts for one worker: its middleware, threads and result limit."""
 
-    def __init__(self, threads: Executor, middleware: list[Function], result_limit: int) -> None:
+    def __init__(
+        self,
+        threads: Executor,
+        middleware: list[Function],
+        result_limit: int,
+        child_memory_mib: int | None = None,
+    ) -> None:
         self._threads = threads
         self._middleware = middleware
         self._result_limit = result_limit
+        self._child_memory_mib = child_memory_mib
         self._encode = msgspec.json.Encoder().encode
         # Threads cannot be killed: one that outlives its attempt goes on using a slot.
         self.stuck_threads = 0
@@ -102,7 +109,9 @@ class Runner:
             return await handler.function(ctx, payload)
         if handler.isolation == "thread":
             return await self._in_thread(handler, ctx, payload)
-        return await child.run(handler, ctx, body, self._result_limit)
+        return await child.run(
+            handler, ctx, body, result_limit=self._result_limit, memory_mib=self._child_memory_mib
+        )
 
     async def _in_thread(self, handler: Handler, ctx: JobContext, payload: Any) -> Any:
         loop = asyncio.get_running_loop()
@@ -169,6 +178,10 @@ def _text(error: BaseException) -> str:
         text = "".join(traceback.format_exception(error))
     except Exception:  # a __str__ that raises must not lose the attempt
         text = f"{type(error).__name__} (its text could not be formatted)"
+    return _bounded_text(text)
+
+
+def _bounded_text(text: str) -> str:
     return text.replace("\0", "\\0")[-_ERROR_BYTES:]
 
 
@@ -176,11 +189,11 @@ def _raised(error: BaseException) -> Failure:
     if isinstance(error, asyncio.CancelledError):
         return _failure("cancelled", error)
     if isinstance(error, child.Died):
-        return Failure("error", "ProcessDied", str(error), str(error))
+        return Failure("error", "ProcessDied", _clean(str(error)), _bounded_text(error.text))
     if isinstance(error, child.Unfit):
-        return Failure("result", error.error_type, _clean(error.message), error.text)
+        return Failure("result", error.error_type, _clean(error.message), _bounded_text(error.text))
     if isinstance(error, child.Raised):
-        return Failure("error", error.error_type, _clean(error.message), error.text)
+        return Failure("error", error.error_type, _clean(error.message), _bounded_text(error.text))
     return _failure("error", error)
 
 

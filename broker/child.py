@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import multiprocessing
+import os
 import signal
+import socket
 import threading
-import traceback
-from multiprocessing.connection import Connection
 from typing import Any
 
 import msgspec
 
-from .context import JobContext, JobInfo, Progress
-from .registry import Handler, registry
+from . import child_main
+from .child_main import HEADER, Task
+from .child_output import ChildOutput
+from .context import JobContext
+from .registry import Handler
 
 _context = multiprocessing.get_context("forkserver")
+_LEAVE_WITHIN = 0.5  # seconds that a child may take to end after it has answered
 _KILL_AFTER = 2.0  # seconds a child gets between SIGTERM and SIGKILL
 
 
 class Died(Exception):
-    """The child ended without an answer."""
+    """The child ended without an answer. `text`: with the last that it printed."""
+
+    def __init__(self, message: str, output: str) -> None:
+        super().__init__(message)
+        self.text = f"{message}\n\nIt printed last:\n{output}" if output else message
 
 
 class Raised(Exception):
@@ -46,109 +53,116 @@ def preload(modules: list[str]) -> None:
     _context.set_forkserver_preload(["hivelog", *modules])
 
 
-async def run(handler: Handler, ctx: JobContext, body: bytes, result_limit: int) -> Any:
-    """Call the handler in a child; cancelling this call kills it. Raises Raised or Died."""
-    ours, theirs = _context.Pipe()
-    arguments = (
-        theirs, handler.function.__module__, handler.type, ctx.job, ctx.attempt, ctx.token, body,
-        result_limit,
+async def run(
+    handler: Handler, ctx: JobContext, body: bytes, *, result_limit: int, memory_mib: int | None
+) -> Any:
+    """Call the handler in a child; cancelling this call kills it and what it started. Raises Raised or Died.
+
+    `memory_mib` bounds handlers that name no limit of their own.
+    """
+    task = Task(
+        handler.function.__module__, handler.type, ctx.job, ctx.attempt, ctx.token, body, result_limit,
+        handler.memory_mib or memory_mib,
     )  # fmt: skip
-    process = _context.Process(target=_main, args=arguments, daemon=True)
-    # Starting talks to the fork server, which may be starting itself: not on the loop.
-    starting = asyncio.ensure_future(asyncio.to_thread(process.start))
+    ours, theirs = socket.socketpair()
+    printed, printing = _context.Pipe(duplex=False)
+    process = _context.Process(target=child_main.main, args=(theirs, printing, task), daemon=True)
+    # Ours is closed last: a child whose worker has gone ends at once.
+    reader, writer = await asyncio.open_unix_connection(sock=ours)
+    output = ChildOutput(printed, ctx.job.id)
+    try:
+        await _start(process, theirs, printing)
+        return await _supervised(process, reader, ctx, output, task.memory_mib)
+    finally:
+        writer.close()
+        output.close()
+
+
+async def _start(process: Any, *theirs: Any) -> None:
+    """Starting talks to the fork server, which may be starting itself: not on the loop."""
+
+    def start() -> None:
+        try:
+            process.start()
+        finally:
+            for end in theirs:
+                end.close()
+
+    starting = asyncio.ensure_future(asyncio.to_thread(start))
     try:
         await asyncio.shield(starting)
     except asyncio.CancelledError:
         # It starts all the same, and must not run on with nobody to kill it.
-        starting.add_done_callback(lambda _: threading.Thread(target=_end, args=(process,)).start())
-        ours.close()
+        starting.add_done_callback(lambda done: _unwanted(process, done))
         raise
-    finally:
-        theirs.close()
+
+
+def _unwanted(process: Any, started: asyncio.Future[None]) -> None:
+    if started.exception() is None:
+        threading.Thread(target=_kill, args=(process,)).start()
+
+
+async def _supervised(
+    process: Any, reader: asyncio.StreamReader, ctx: JobContext, output: ChildOutput, memory_mib: int | None
+) -> Any:
+    end = _kill
     try:
-        return await _answer(ours, ctx)
-    except EOFError:
+        answer = await _answer(reader, ctx)
+        end = _let_go
+        return answer
+    except Raised:
+        end = _let_go
+        raise
+    except (asyncio.IncompleteReadError, OSError):
         await asyncio.to_thread(process.join, _KILL_AFTER)
-        raise Died(_obituary(process.exitcode)) from None
+        raise Died(_obituary(process.exitcode, memory_mib), output.tail) from None
     finally:
-        ours.close()
-        await asyncio.shield(asyncio.to_thread(_end, process))
+        await asyncio.shield(asyncio.to_thread(end, process))
 
 
-async def _answer(pipe: Connection, ctx: JobContext) -> Any:
-    loop = asyncio.get_running_loop()
-    readable = asyncio.Event()
-    loop.add_reader(pipe.fileno(), readable.set)
-    try:
-        while True:
-            await readable.wait()
-            if not pipe.poll():  # a late reader callback: nothing there, and recv would block the loop
-                readable.clear()
-                continue
-            kind, *rest = pipe.recv()
-            if kind == "progress":
-                ctx.progress(rest[0], rest[1])
-            elif kind == "result":
-                return rest[0]
-            else:
-                raise (Unfit if kind == "unfit" else Raised)(*rest)
-    finally:
-        loop.remove_reader(pipe.fileno())
+async def _answer(reader: asyncio.StreamReader, ctx: JobContext) -> Any:
+    """A child that stops in the middle of a message keeps nobody but itself waiting."""
+    while True:
+        size = int.from_bytes(await reader.readexactly(HEADER), "big")
+        kind, *rest = msgspec.msgpack.decode(await reader.readexactly(size))
+        if kind == "progress":
+            ctx.progress(rest[0], rest[1])
+        elif kind == "result":
+            return None if rest[0] is None else msgspec.Raw(rest[0])
+        else:
+            raise (Unfit if kind == "unfit" else Raised)(*rest)
 
 
-def _end(process: Any) -> None:
+def _let_go(process: Any) -> None:
+    """It has answered and is on its way out."""
+    process.join(_LEAVE_WITHIN)
+    _kill(process)
+
+
+def _kill(process: Any) -> None:
     if process.is_alive():
-        process.join(0.05)  # it has answered and is on its way out
-    if process.is_alive():
-        process.terminate()
+        _signal(process, signal.SIGTERM)
         process.join(_KILL_AFTER)
-    if process.is_alive():
-        process.kill()
+        _signal(process, signal.SIGKILL)  # also for what the handler started and that did not listen
     process.join()
     process.close()
 
 
-def _obituary(exitcode: int | None) -> str:
+def _signal(process: Any, number: signal.Signals) -> None:
+    """To the child and all that it started; it is the leader of its group once it runs."""
+    try:
+        os.killpg(process.pid, number)
+    except (ProcessLookupError, PermissionError):
+        with contextlib.suppress(ProcessLookupError):
+            if process.is_alive():
+                os.kill(process.pid, number)
+
+
+def _obituary(exitcode: int | None, memory_mib: int | None) -> str:
+    limit = "" if memory_mib is None else f"; it had {memory_mib} MiB of memory"
     if exitcode is not None and exitcode < 0:
         with contextlib.suppress(ValueError):
-            return f"the handler's process was killed by {signal.Signals(-exitcode).name}"
-    return f"the handler's process ended with status {exitcode} and no answer"
-
-
-def _main(
-    pipe: Connection, module: str, type_: str, job: JobInfo, attempt: int, token: int, body: bytes,
-    result_limit: int,
-) -> None:  # fmt: skip
-    """In the child: run the handler, send progress and the answer."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
-
-    def report(_: int, progress: Progress) -> None:
-        pipe.send(("progress", progress.percent, progress.message))
-
-    kind = "error"
-    try:
-        registry.load([module])
-        handler = registry.handlers[type_]
-        ctx = JobContext(lambda _: job, attempt, token, {}, report)
-        result = handler.function(ctx, handler.decoder.decode(body))
-        if inspect.isawaitable(result):
-            result = asyncio.run(_await(result))
-        kind = "unfit"
-        pipe.send(("result", _encoded(result, result_limit)))
-    except Exception as error:
-        text = "".join(traceback.format_exception(error))
-        pipe.send((kind, type(error).__name__, str(error), text))
-
-
-def _encoded(result: Any, limit: int) -> Any:
-    """JSON already here: what cannot be encoded, or is too large, never crosses the pipe."""
-    if result is None:
-        return None
-    encoded = msgspec.json.encode(result)
-    if len(encoded) > limit:
-        raise ValueError(f"the result has {len(encoded)} bytes, the limit is {limit}: store it elsewhere")
-    return msgspec.Raw(encoded)
-
-
-async def _await(awaitable: Any) -> Any:
-    return await awaitable
+            name = signal.Signals(-exitcode).name
+            hint = " (out of memory?)" if name == "SIGKILL" else ""
+            return f"the handler's process was killed by {name}{hint}{limit}"
+    return f"the handler's process ended with status {exitcode} and no answer{limit}"

@@ -48,6 +48,7 @@ class SystemConfig(Struct, frozen=True, kw_only=True):
     backup_to_db: bool = True
     encryption: bool = False
     allow_plaintext_outbox: bool = False
+    poison_after: int = 3  # attempts whose worker died, until the job is set aside
 
     def new_queue(self) -> queue.QueueConfig:
         """The configuration of a queue of which nothing else is said."""
@@ -123,6 +124,7 @@ def _record(config: SystemConfig, version: int, actor: int) -> Record:
         notifications=config.notifications,
         encryption=config.encryption,
         allow_plaintext_outbox=config.allow_plaintext_outbox,
+        poison_after=config.poison_after,
     )
     return Record(
         stream=str(UUID(bytes=SYSTEM_STREAM)), event="config_changed", actor=actor,
@@ -185,5 +187,6 @@ _CHECKS: Final[Mapping[str, Any]] = {
     "notifications": _notifications,
     "encryption": _flag,
     "allow_plaintext_outbox": _flag,
+    "poison_after": lambda name, value: fields.whole(name, value, 1, 1000),
     **dict.fromkeys(ALWAYS_TRUE, _always),
 }

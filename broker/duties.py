@@ -52,7 +52,9 @@ def standard(backend: Backend, *, grace: float = 30.0) -> dict[str, Duty]:
     """The duties of the broker itself; relay, Redis and projections bring their own."""
     scheduler = Scheduler(backend.appender, backend.names, backend.pool)
     backend.appender.listeners.append(scheduler.appended)
-    reaper = Reaper(backend.appender, backend.names, backend.pool, grace=grace)
+    reaper = Reaper(
+        backend.appender, backend.names, backend.pool, grace=grace, configuration=backend.configuration
+    )
 
     async def partitions_ahead() -> None:
         async with backend.pool.connection() as connection:

@@ -18,14 +18,15 @@ from msgspec import Struct
 from psycopg_pool import PoolTimeout
 
 from .. import sql
-from ..events import times
+from ..events import ids, times
 from ..events.appender import Appender
 from ..events.batch import End, Part, Record
 from ..events.errors import LogError
-from ..events.job import Decision, EndAttempt, decide
+from ..events.job import Decision, EndAttempt, JobState, decide
 from ..events.log import milliseconds
 from ..events.names import Names
 from ..events.pool import Pool
+from .configuration import Configuration, SystemConfig
 from .jobs import end_of, load
 from .watch import Watch
 
@@ -74,6 +75,7 @@ class Reaper:
         grace: float = 30.0,
         interval: float = INTERVAL,
         actor: str = "leader",
+        configuration: Configuration | None = None,
     ) -> None:
         self._appender = appender
         self._names = names
@@ -81,6 +83,7 @@ class Reaper:
         self._grace = round(grace * 1000)
         self._interval = interval
         self._actor = actor
+        self._configuration = configuration
         gap = round(interval * 3000 + 2000)
         self._beats, self._overdue, self._cancelling = Watch(gap), Watch(gap), Watch(gap)
 
@@ -188,6 +191,7 @@ class Reaper:
         if not leases:
             return []
         actor = await self._names.actor_id(self._actor)
+        poison_after = await self._poison_after() if outcome == "lost" else None
         async with self._pool.connection() as connection:
             loaded = await load(connection, [job for job, _ in leases])
         cause = "grace" if outcome == "cancelled" else None
@@ -196,11 +200,23 @@ class Reaper:
             state = loaded.jobs.get(job)
             if state is None:
                 continue
-            command = EndAttempt(token, outcome, cause)  # type: ignore[arg-type]
+            command = EndAttempt(token, outcome, cause, poison_after=poison_after)  # type: ignore[arg-type]
             decision = decide(state, command, loaded.now)
             if isinstance(decision, Decision):
                 ends.append(end_of(state, decision, actor))
+                _tell_of_poison(state, decision)
         return ends
+
+    async def _poison_after(self) -> int:
+        if self._configuration is None:
+            return SystemConfig().poison_after
+        return (await self._configuration.current()).poison_after
+
+
+def _tell_of_poison(state: JobState, decision: Decision) -> None:
+    if getattr(decision.data, "cause", None) == "poison":
+        deaths = state.losses + 1
+        _log.error("job_set_aside", job=ids.to_text(state.id), type=state.spec.type, worker_deaths=deaths)
 
 
 def _sighting(row: Sequence[object]) -> Sighting | None:

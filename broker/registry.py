@@ -22,7 +22,8 @@ F = TypeVar("F", bound=Function)
 
 
 class Handler(Struct, frozen=True):
-    """One job type and the code for it. `timeout` (s) bounds an attempt beside the job's own."""
+    """One job type and the code for it. `timeout` (s) bounds an attempt beside the job's own; `memory_mib`
+    the memory of its child process."""
 
     type: str
     function: Function
@@ -31,6 +32,7 @@ class Handler(Struct, frozen=True):
     timeout: float | None
     payload_type: Any
     decoder: msgspec.json.Decoder[Any]
+    memory_mib: int | None = None
 
     def schema(self) -> dict[str, Any] | None:
         """JSON Schema of the payload, None when it takes anything."""
@@ -59,6 +61,7 @@ class Registry:
         queue: str | None = None,
         timeout: float | None = None,
         isolation: Literal["process"] | None = None,
+        memory_mib: int | None = None,
     ) -> Callable[[F], F]:
         """Register the decorated function for a job type; the function itself stays as it was."""
 
@@ -66,7 +69,7 @@ class Registry:
             if (known := self.handlers.get(type)) is not None and not _same(known.function, function):
                 both = f"{_where(known.function)} and {_where(function)}"
                 raise HandlerError(f"two handlers for {type!r}: {both}")
-            self.handlers[type] = _make(type, function, queue, timeout, isolation)
+            self.handlers[type] = _make(type, function, queue, timeout, isolation, memory_mib)
             return function
 
         return register
@@ -96,12 +99,19 @@ class Registry:
 
 
 def _make(
-    name: str, function: Function, queue: str | None, timeout: float | None, isolation: str | None
+    name: str,
+    function: Function,
+    queue: str | None,
+    timeout: float | None,
+    isolation: str | None,
+    memory_mib: int | None,
 ) -> Handler:
     if isolation not in (None, "process"):
         raise HandlerError(f"{_where(function)}: isolation is None or 'process', not {isolation!r}")
     if timeout is not None and timeout <= 0:
         raise HandlerError(f"{_where(function)}: timeout must be more than 0 seconds")
+    if memory_mib is not None and (isolation != "process" or memory_mib < 1):
+        raise HandlerError(f"{_where(function)}: memory_mib is a whole number, with isolation='process' only")
     wanted = _payload_type(function)
     where: Isolation = (
         "process" if isolation == "process" else "loop" if inspect.iscoroutinefunction(function) else "thread"
@@ -110,7 +120,7 @@ def _make(
         decoder = msgspec.json.Decoder(wanted)
     except TypeError as error:
         raise HandlerError(f"{_where(function)}: payload cannot be a {wanted!r}: {error}") from error
-    return Handler(name, function, where, queue, timeout, wanted, decoder)
+    return Handler(name, function, where, queue, timeout, wanted, decoder, memory_mib)
 
 
 def _payload_type(function: Function) -> Any:

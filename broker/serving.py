@@ -70,6 +70,7 @@ async def make_worker(engine: Engine, handlers: Registry, options: WorkerOptions
         slots=options.slots,
         grace=settings.grace_seconds,
         result_limit=config.max_message_size,
+        child_memory_mib=settings.child_memory_mib,
     )
 
 

@@ -71,12 +71,13 @@ class Worker:
         slots: int,
         grace: float,
         result_limit: int,
+        child_memory_mib: int | None = None,
     ) -> None:
         self._appender, self._names, self._vault = appender, names, vault
         self._sessions, self._source, self._registry = sessions, source, registry
         self.name, self.slots, self._grace = name, slots, grace
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix=JOB_THREADS)
-        self._runner = Runner(self._threads, registry.middleware, result_limit)
+        self._runner = Runner(self._threads, registry.middleware, result_limit, child_memory_mib)
         self._progress = ProgressLog(appender, self._lookup)
         self._running: dict[int, Running] = {}
         self._ended: list[Ended] = []

@@ -18,7 +18,7 @@ from msgspec import Struct
 
 from . import times, types
 from .fingerprint import Failure
-from .retry import backoff
+from .retry import apart, backoff
 from .state import (
     ENDED,
     LIVE,
@@ -72,6 +72,9 @@ class EndAttempt(Struct, frozen=True):
     timeout; lost (its worker died); released (given back, not counted); retry (its handler asked for
     another try after `delay` ms); cancelled (it stopped because it was asked to, or with cause grace
     because it did not).
+
+    A job that was lost `poison_after` times since it was enqueued or requeued is a poison pill: it is set
+    aside instead of killing the next worker, whatever retries are left.
     """
 
     token: int
@@ -80,6 +83,7 @@ class EndAttempt(Struct, frozen=True):
     delay: int | None = None  # milliseconds, over the job's own backoff
     failure: Failure | None = None
     reason: str | None = None  # of a release
+    poison_after: int | None = None
 
 
 class DueNow(Struct, frozen=True):
@@ -249,6 +253,8 @@ def _why_cancelled(command: EndAttempt) -> str:
 def _failed_attempt(state: JobState, command: EndAttempt, now: int) -> Decision:
     """A counted attempt that did not complete: another one while retries are left, else the end."""
     cause = command.outcome if command.outcome != "failed" else command.cause or "error"
+    if cause == "lost" and command.poison_after is not None and state.losses + 1 >= command.poison_after:
+        return Decision("lost", "lease", "none", types.Lost("failed", cause="poison"))
     again = cause not in _FINAL_CAUSES and state.retry < state.spec.max_retries
     if not again:
         return _given_up(cause, command.failure)
@@ -274,7 +280,7 @@ def _wait(state: JobState, command: EndAttempt, retry: int) -> int:
     # retry_delay gives what failed time to recover. A job whose worker died has waited for
     # dead-after already, and nothing says that it would fail.
     if command.outcome == "lost":
-        return 0
+        return apart(state.losses, state.id, state.attempt)
     if command.delay is not None:
         return max(command.delay, 0)
     spec = state.spec

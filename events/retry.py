@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final
 
 CAP: Final = 3600  # seconds: where exponential backoff stops growing
+_APART: Final = 10_000  # ms
 _JITTER: Final = 0.25  # the share of a wait that jitter may take away
 
 
@@ -22,6 +23,15 @@ def backoff(kind: str, retry_delay: int, retry: int, job: bytes, attempt: int) -
     # Past 2**12 even one second is over the cap; the bound keeps the power small.
     grown = min(retry_delay << min(retry - 1, 12), max(CAP, retry_delay))
     return round(grown * 1000 * (1 - _JITTER * _fraction(job, attempt)))
+
+
+def apart(losses: int, job: bytes, attempt: int) -> int:
+    """Milliseconds that a job waits whose worker died while it ran, after `losses` such deaths before.
+
+    None the first time. After that the jobs of one worker come back at different moments: one of them may
+    be what killed it, and the others must not be beside it each time, and be set aside with it.
+    """
+    return round(losses * _APART * _fraction(job, attempt))
 
 
 def _fraction(job: bytes, attempt: int) -> float:

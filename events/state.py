@@ -67,6 +67,7 @@ class JobState(Struct, frozen=True, kw_only=True):
     priority: int
     retry: int = 0  # retries since enqueued or requeued: the contract's current_retry
     attempt: int = 0  # attempts that counted, over the whole life
+    losses: int = 0  # attempts whose worker died, since enqueued or requeued
     due_at: int | None = None  # while pending
     expires_at: int | None = None
     token: int | None = None  # while processing, as the next four
@@ -225,11 +226,12 @@ def _expired(state: JobState, event: Recorded, data: types.Expired) -> JobState:
 
 
 def _lost(state: JobState, event: Recorded, data: types.Lost) -> JobState:
+    losses = state.losses + 1
     if data.to == "pending":
-        return _waits(state, data.due_at, data.retry, cause="lost")
+        return _waits(state, data.due_at, data.retry, cause="lost", losses=losses)
     if data.to not in {"failed", "cancelled"}:
         raise BrokenStream(f"a lost job cannot go to {data.to}")
-    return _ends(state, event, data.to, cause="lost")
+    return _ends(state, event, data.to, cause=data.cause or "lost", losses=losses)
 
 
 def _cancel_requested(state: JobState, event: Recorded, data: Any) -> JobState:
@@ -245,6 +247,7 @@ def _requeued(state: JobState, event: Recorded, data: types.Requeued) -> JobStat
         state,
         status="queued",
         retry=0,
+        losses=0,
         expires_at=None if data.unbound else state.expires_at,
         # A retry may bring another payload.
         size=event.body_size if event.body_size is not None else state.size,

@@ -83,11 +83,15 @@ class Expired(Struct, frozen=True):
 
 
 class Lost(Struct, frozen=True, omit_defaults=True):
-    """The worker died and the job goes `to` pending, failed or cancelled."""
+    """The worker died and the job goes `to` pending, failed or cancelled.
+
+    Cause poison, with failed: it was set aside, because this happened too often while it ran.
+    """
 
     to: str
     due_at: str | None = None  # RFC 3339, with pending
     retry: int | None = None  # with pending
+    cause: str | None = None
 
 
 class Released(Struct, frozen=True, omit_defaults=True):
@@ -160,6 +164,7 @@ class ConfigChanged(Struct, frozen=True, omit_defaults=True):
     notifications: Any = None
     encryption: bool = False  # read by `hivelog.check_enqueue` too, like the next
     allow_plaintext_outbox: bool = False
+    poison_after: int | None = None  # lost attempts
 
 
 class SessionOpened(Struct, frozen=True, omit_defaults=True):

@@ -15,6 +15,7 @@ from typing import Any
 WAITING = ("pending", "queued")
 ENDED = ("completed", "failed", "cancelled", "expired")
 DEAD_AFTER = 20_000  # ms
+POISON_AFTER = 3  # losses
 
 
 @dataclass(frozen=True)
@@ -44,6 +45,7 @@ class Job:
     version: int = 1
     retry: int = 0
     attempt: int = 0
+    losses: int = 0
     due: int | None = None
     token: int | None = None
     session: int | None = None
@@ -187,8 +189,13 @@ class QueueModel:
         beat = self.beats.get(job.session)
         silent = beat is None or event.recorded_at - beat >= DEAD_AFTER
         self._must(silent, event, "its session has beaten lately")
+        job.losses += 1
         if event.data["to"] == "pending":
+            self._must(job.losses < POISON_AFTER, event, "a poison pill is set aside")
             self._again(event, job)
+        elif event.data.get("cause") == "poison":
+            self._must(job.losses >= POISON_AFTER, event, "not yet a poison pill")
+            job.leave_for("failed")
         else:
             self._must(job.retry >= job.max_retries, event, "no end while retries are left")
             job.leave_for("failed")
@@ -200,7 +207,7 @@ class QueueModel:
 
     def _requeued(self, event: Seen, job: Job) -> None:
         self._must(job.status in ENDED and job.status != "completed", event, "only dead jobs run again")
-        job.status, job.retry = "queued", 0
+        job.status, job.retry, job.losses = "queued", 0, 0
         if event.data.get("unbound"):
             job.expires = None
 

@@ -24,6 +24,8 @@ from hivelog.demo.files import UnsafePathError, write_atomically
 from hivelog.demo.sinks import sinks
 from pypdf import PdfReader
 
+from .test_worker import new_fork_server
+
 
 @dataclass
 class Context:
@@ -72,6 +74,7 @@ async def test_report_writes_the_pdf_it_describes(root: Path) -> None:
 
 
 async def test_report_runs_in_a_child_and_leaves_the_event_loop_free(root: Path) -> None:
+    new_fork_server(*HANDLERS)  # its children write where this test looks
     gaps: list[float] = []
 
     async def watch() -> None:
@@ -86,7 +89,9 @@ async def test_report_runs_in_a_child_and_leaves_the_event_loop_free(root: Path)
     body = msgspec.json.encode({"user_id": "u", "parameters": {"records": 1500}})
     watcher = asyncio.create_task(watch())
     start = time.monotonic()
-    answer = await child.run(registry.handlers["report_generation"], ctx, body, 1_000_000)
+    answer = await child.run(
+        registry.handlers["report_generation"], ctx, body, result_limit=1_000_000, memory_mib=None
+    )
     took = time.monotonic() - start
     watcher.cancel()
     result = msgspec.json.decode(answer)

@@ -17,7 +17,7 @@ from hivelog.events.job import (
     Retry,
     Unchanged,
 )
-from hivelog.events.retry import backoff
+from hivelog.events.retry import apart, backoff
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -384,3 +384,48 @@ def test_jobs_that_failed_together_come_back_apart() -> None:
     keys = ids.Minter(lambda: NOW).mint_many(100)
     waits = {backoff("exponential", 60, 1, key, 1) for key in keys}
     assert len(waits) > 90
+
+
+def test_a_job_that_killed_its_worker_too_often_is_set_aside_and_can_be_retried_by_hand() -> None:
+    life = Life(max_retries=20)
+    for _ in range(2):
+        for losses in (1, 2):
+            life.start()
+            life.end("lost", poison_after=3)
+            assert (life.state.status, life.state.cause, life.state.losses) == ("pending", "lost", losses)
+            life.wait()
+        life.start()
+        answer = life.end("lost", poison_after=3)
+        assert answer == Decision("lost", "lease", "none", types.Lost("failed", cause="poison"))
+        assert (life.state.status, life.state.cause) == ("failed", "poison")
+        assert isinstance(life.do(Retry()), Decision)
+        assert (life.state.status, life.state.cause, life.state.losses) == ("queued", None, 0)
+
+
+def test_what_fails_in_between_does_not_excuse_a_poison_pill() -> None:
+    life = Life(max_retries=20)
+    for outcome in ("lost", "failed", "timeout", "released"):
+        life.start()
+        life.end(outcome, poison_after=2)
+        if life.state.due_at is not None:
+            life.wait()
+    life.start()
+    life.end("lost", poison_after=2)
+    assert (life.state.status, life.state.cause) == ("failed", "poison")
+
+
+def test_a_cancelled_poison_pill_is_cancelled() -> None:
+    life = Life()
+    life.start()
+    life.do(Cancel())
+    life.end("lost", poison_after=1)
+    assert (life.state.status, life.state.cause) == ("cancelled", "lost")
+
+
+def test_jobs_that_died_together_twice_come_back_apart() -> None:
+    """The one that killed their worker must not have the others beside it each time."""
+    assert {apart(0, bytes([n]) * 16, 1) for n in range(100)} == {0}
+    waits = sorted(apart(1, bytes([n]) * 16, 2) for n in range(100))
+    assert 0 <= waits[0] < 1_000
+    assert 9_000 < waits[-1] <= 10_000
+    assert len({wait // 500 for wait in waits}) > 15

@@ -111,11 +111,15 @@ async def opened(
         bench.probe.close()
 
 
+def new_fork_server(*modules: str) -> None:
+    """Another test may have started it already, without these modules, in another environment."""
+    forkserver._forkserver._stop()  # type: ignore[attr-defined]
+    child.preload(list(modules))
+
+
 @pytest.fixture
 async def bench(database: str, redis_url: str) -> AsyncIterator[Bench]:
-    # Another test may have started the fork server already, without this module; its next start takes it.
-    forkserver._forkserver._stop()  # type: ignore[attr-defined]
-    child.preload([MODULE])
+    new_fork_server(MODULE)
     async with opened(database, redis_url) as bench:
         yield bench
     assert_intact(database)

@@ -24,12 +24,14 @@ STARTED = ["enqueued", "started"]
 
 
 @contextlib.contextmanager
-def worker(database: str, redis_url: str, data: Path) -> Iterator[subprocess.Popen[bytes]]:
+def worker(
+    database: str, redis_url: str, data: Path, *, module: str = MODULE, **more: str
+) -> Iterator[subprocess.Popen[bytes]]:
     environment = os.environ | {
         "DATABASE_URL": database, "REDIS_URL": redis_url, "HIVELOG_GRACE_SECONDS": str(GRACE),
         "HIVELOG_DATA": str(data), "PYTHONPATH": str(Path(__file__).parents[1]),
-    }  # fmt: skip
-    command = [sys.executable, "-P", "-m", "hivelog.cli", "worker", "--handlers", MODULE, "--queue", "work"]
+    } | more  # fmt: skip
+    command = [sys.executable, "-P", "-m", "hivelog.cli", "worker", "--handlers", module, "--queue", "work"]
     process = subprocess.Popen(command, env=environment)
     try:
         yield process

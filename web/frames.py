@@ -19,7 +19,7 @@ from ..events.job import data_of, fold
 from ..events.pool import Connection
 from ..events.read import Event, read_stream
 from ..events.vault import VaultError
-from .messages import Bodies, Body, metadata, worker_label
+from .messages import TOLD_BY_NOBODY, Bodies, Body, metadata, worker_label
 from .services import Services
 
 _STATUS: Final = {
@@ -164,7 +164,7 @@ def _started(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
 
 def _lost(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:
     waits = {"metadata": _waits(data)} if data.get("to") == "pending" else {"ended_at": at}
-    return {"error": "the worker died", **waits}
+    return {"error": TOLD_BY_NOBODY[data.get("cause") or "lost"], **waits}
 
 
 def _expired(event: Event, data: dict[str, Any], at: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from .behind import wait_for_search
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
 from .job_reads import read_bodies
-from .messages import Bodies, Body, Message, metadata, raw, worker_label
+from .messages import TOLD_BY_NOBODY, Bodies, Body, Message, metadata, raw, worker_label
 from .requests import Call
 from .services import Services
 
@@ -184,10 +184,12 @@ async def _message(services: Services, row: JobRow, bodies: Bodies | None) -> Me
 def _error(row: JobRow, carried: Bodies) -> str | None:
     if row.cause is None or row.cause in ("requested", "drained") or row.status == "completed":
         return None
+    if (nobody := TOLD_BY_NOBODY.get(row.cause)) is not None:
+        return nobody
     if row.error_token is not None and (text := carried.text(vault.ERROR, row.error_token)) is not None:
         return text
     said = ": ".join(part for part in (row.error_type, row.template) if part)
-    return said or {"lost": "the worker died", "timeout": "timed out"}.get(row.cause, row.cause)
+    return said or {"timeout": "timed out"}.get(row.cause, row.cause)
 
 
 async def list_failures(call: Call) -> Answer:

@@ -14,11 +14,15 @@ from ..events.read import Event
 from ..events.types import JobSpec
 from ..events.vault import JobKey
 
+# Causes that no handler has told about: these words, whatever text an earlier attempt left.
+TOLD_BY_NOBODY: Final = {
+    "lost": "the worker died",
+    "poison": "set aside as a poison pill: too often its worker died while it ran",
+    "expires_at": "not started before expires_at",
+}
 # What a person reads where no error text was written.
 _CAUSES: Final = {
-    "lost": "the worker died",
     "timeout": "timed out",
-    "expires_at": "not started before expires_at",
     "grace": "did not stop in time after it was cancelled",
 }
 _NULL: Final = msgspec.Raw(b"null")
@@ -192,7 +196,9 @@ def error_text(state: JobState, bodies: Bodies) -> str | None:
     """What went wrong last: the text of the last failed attempt, else the cause in words."""
     if state.cause is None or state.cause in ("requested", "drained"):
         return None
-    if state.cause not in ("lost", "expires_at") and (text := bodies.last(vault.ERROR)) is not None:
+    if (said := TOLD_BY_NOBODY.get(state.cause)) is not None:
+        return said
+    if (text := bodies.last(vault.ERROR)) is not None:
         return text
     return _CAUSES.get(state.cause) or state.error_type or state.cause
 
