@@ -13,14 +13,13 @@ from msgspec import Struct
 from psycopg.rows import dict_row
 
 from .. import sql
-from ..events import pool
+from ..events import pool, snapshots
 from ..events.pool import Connection
 from ..settings import Settings
 from .findings import Finding, error, ok, warning
 
 _OLDEST: Final = 15
 _SKEW: Final = 1.0  # seconds
-_LONG: Final = 60  # seconds
 _CONNECTIONS: Final = 0.8  # of max_connections
 
 
@@ -41,8 +40,6 @@ async def check_server(settings: Settings, connection: Connection) -> AsyncItera
     assert settings.database_url is not None
     yield pooler_finding(await probe_session(settings.database_url))
     yield await _clock(connection)
-    async for finding in _long(connection):
-        yield finding
 
 
 async def _row(connection: Connection, query: str) -> dict[str, Any]:
@@ -134,18 +131,14 @@ async def _clock(connection: Connection) -> Finding:
     return ok("clock", f"{abs(skew) * 1000:.0f} ms apart, {trip * 1000:.1f} ms away")
 
 
-async def _long(connection: Connection) -> AsyncIterator[Finding]:
-    try:
-        cursor = await connection.execute(sql.load("doctor_long"), {"seconds": _LONG})
-        rows = await cursor.fetchall()
-    except psycopg.errors.InsufficientPrivilege:
-        return
-    for what, name, seconds in rows:
-        age = "" if seconds is None else f", {seconds:,.0f} s old"
-        yield warning("old snapshots", f"{what} {name}{age}: dead rows behind it make claims slow",
+async def check_snapshots(connection: Connection) -> AsyncIterator[Finding]:
+    """Needs the schema."""
+    found = await snapshots.held(connection)
+    for each in found:
+        yield warning("old snapshots", f"{each}: dead rows behind it make claims by SQL slow",
                       "end it, or let it commit more often")  # fmt: skip
-    if not rows:
-        yield ok("old snapshots", f"no transaction is older than {_LONG} s")
+    if not found:
+        yield ok("old snapshots", f"no transaction is older than {snapshots.OLD:.0f} s")
 
 
 async def check_rights(connection: Connection) -> AsyncIterator[Finding]:

@@ -11,8 +11,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from msgspec import structs
+
 from .. import sql
-from ..events import outbox, partitions, times
+from ..events import outbox, partitions, snapshots, times
 from .answers import Answer, json
 from .dispatch import ANONYMOUS
 from .endpoint import Endpoint
@@ -60,10 +62,12 @@ async def database(services: Services) -> Component:
         row = await (await connection.execute(sql.load("head"))).fetchone()
         ahead = await partitions.status(connection)
         waiting = await outbox.status(connection)
+        old = await snapshots.held(connection)
     assert row is not None
     evidence = {
         "position": row[0], "epoch": row[1], "partitions_ahead": ahead.ahead,
         "outbox_waiting": waiting.waiting, "outbox_refused": waiting.refused,
+        "old_snapshots": [structs.asdict(each) for each in old],
     }  # fmt: skip
     if ahead.ahead == 0:
         return _unhealthy("no partition of the log is ready ahead", **evidence)
@@ -71,6 +75,8 @@ async def database(services: Services) -> Component:
         return _warning("jobs enqueued from SQL were refused; see hivelog.outbox_refused", **evidence)
     if (waiting.oldest_seconds or 0) > _OUTBOX_OLD:
         return _warning("jobs enqueued from SQL wait for the relay", **evidence)
+    if old:
+        return _warning(f"{old[0]} keeps dead rows: claims by SQL get slow behind it", **evidence)
     return _healthy(**evidence)
 
 
