@@ -117,20 +117,31 @@ class Sessions:
             raise Rejected("conflict", "the session could not be registered")
         return Session(number, stream.bytes, name, self._heartbeat, self._dead_after)
 
-    async def beat(self, session: Session, tokens: Sequence[int], busy: int) -> Held | None:
+    async def beat(
+        self, session: Session, tokens: Sequence[int], busy: int, blocked: int | None = None
+    ) -> Held | None:
         """This process's heartbeat; None when the database does not answer."""
         try:
-            return await self.heartbeat(session.session, tokens, busy=busy, memory_mib=_memory_mib())
+            return await self.heartbeat(
+                session.session, tokens, busy=busy, memory_mib=_memory_mib(), blocked=blocked
+            )
         except DatabaseUnavailable as error:
             _log.warning("heartbeat_failed", name=session.name, error=str(error))
             return None
 
     async def heartbeat(
-        self, session: bytes, tokens: Sequence[int], *, busy: int = 0, memory_mib: int | None = None
+        self,
+        session: bytes,
+        tokens: Sequence[int],
+        *,
+        busy: int = 0,
+        memory_mib: int | None = None,
+        blocked: int | None = None,
     ) -> Held:
         """One statement on a connection of its own. Raises DatabaseUnavailable."""
         parameters = {
             "session": UUID(bytes=session), "tokens": list(tokens), "busy": busy, "memory": memory_mib,
+            "blocked": blocked,
         }  # fmt: skip
         async with self._lock:
             row = await self._execute(parameters)

@@ -33,6 +33,7 @@ from .progress import ProgressLog
 from .registry import Registry
 from .sessions import Held, Session, Sessions
 from .source import Source
+from .watchdog import Watchdog
 
 _log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Worker:
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix=JOB_THREADS)
         self._runner = Runner(self._threads, registry.middleware, result_limit, child_memory_mib)
         self._progress = ProgressLog(appender, self._lookup)
+        self._watchdog = Watchdog(lambda: [(r.task, r.job) for r in list(self._running.values())])
         self._running: dict[int, Running] = {}
         self._ended: list[Ended] = []
         self._settling: set[int] = set()  # tokens whose end is not answered yet: still ours to the database
@@ -98,6 +100,7 @@ class Worker:
     async def run(self, queues: list[str]) -> None:
         """Work until `stop`. Raises what start-up raises; nothing a handler does gets here."""
         self._spawn = asyncio.get_running_loop().create_task
+        self._watchdog.start()
         for hook in self._registry.startup:
             await _maybe_await(hook(self._state))
         await self._register(queues)
@@ -113,6 +116,7 @@ class Worker:
             await stop_tasks(*background)
             await self._source.let_go()
             await self._leave()
+            self._watchdog.stop()
             for hook in self._registry.shutdown:
                 await _maybe_await(hook(self._state))
             self._threads.shutdown(wait=False, cancel_futures=True)
@@ -324,7 +328,7 @@ class Worker:
     async def _beat_once(self, queues: list[str]) -> None:
         assert self.session is not None
         tokens = [*self._running, *self._settling]
-        held = await self._sessions.beat(self.session, tokens, len(self._running))
+        held = await self._sessions.beat(self.session, tokens, len(self._running), self._watchdog.blocked)
         if held is not None and held.gone:
             _log.error("session_declared_lost", name=self.name, jobs=len(self._running))
             self._drop(list(self._running))

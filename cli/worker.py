@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import sys
+from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from ..stopping import stop_tasks
 from .app import RUN, Data, app
 from .errors import MISUSED, CommandError
 
@@ -65,14 +68,14 @@ def worker(
         from .reload import run_and_reload
 
         return run_and_reload(_without_reload(sys.argv[1:]), Path.cwd())
-    _run(modules, tuple(queue or ()), concurrency, name, data)
-    _leave_stuck_handlers()
+    _leave_stuck_handlers(_run(modules, tuple(queue or ()), concurrency, name, data))
     return 0
 
 
 def _run(
     modules: tuple[str, ...], queues: tuple[str, ...], slots: int, name: str | None, data: Path | None
-) -> None:
+) -> int:
+    """Answers how many handlers are left that nothing ends."""
     import uvloop
 
     from ..broker.serving import WorkerOptions, run_worker
@@ -82,20 +85,33 @@ def _run(
     with reachable(load_settings(data=data)) as settings:
         require_migrated(settings)
         options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name)
+        runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
-            uvloop.run(run_worker(settings, options))
+            deaf = runner.run(_without_the_deaf(run_worker(settings, options)))
         except KeyError as error:
             known = "`hivelog queues` lists them"
             raise CommandError(f"there is no queue {error.args[0]!r}", known) from error
+        if not deaf:
+            runner.close()
+    return deaf
 
 
-def _leave_stuck_handlers() -> None:
-    """A thread cannot be killed, and Python waits for it at the end. Its job has been given back and may
-    run elsewhere already, so the process goes without it."""
+async def _without_the_deaf(work: Coroutine[Any, Any, None]) -> int:
+    """Do the work; answers how many tasks are left that swallow every cancellation. To close the loop
+    would be to wait for them."""
+    await work
+    left = asyncio.all_tasks() - {asyncio.current_task()}
+    await stop_tasks(*left)
+    return sum(not task.done() for task in left)
+
+
+def _leave_stuck_handlers(deaf: int) -> None:
+    """A thread cannot be killed, and Python waits for it at the end; nor can a task that swallows its
+    cancellation. The job was given back and may run elsewhere already: the process goes without."""
     from ..broker.attempt import stuck_threads
 
-    if stuck := stuck_threads():
-        print(f"hivelog worker: left {len(stuck)} handler(s) that did not return", file=sys.stderr)
+    if stuck := len(stuck_threads()) + deaf:
+        print(f"hivelog worker: left {stuck} handler(s) that did not return", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)

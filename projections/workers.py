@@ -29,6 +29,7 @@ class Worker(Struct, frozen=True):
     started_at: int
     last_heartbeat: int | None
     memory_mib: int | None
+    loop_blocked: int | None
     stale: bool
     ended_at: int | None
     ended_by: str | None

@@ -9,15 +9,19 @@ import sys
 from pathlib import Path
 
 import psycopg
+import pytest
+from hivelog.broker.reaper import Reaper
 from hivelog.events.appender import Appender
 from hivelog.events.log import Log
+from hivelog.stopping import stop_tasks
 
-from . import worker_handlers
+from . import bad_handlers, worker_handlers
 from .batches import Desk, complete, part
 from .proxy import proxied
 from .test_append import assert_intact
 from .test_worker import MODULE, working
 from .test_worker import opened as bench_of
+from .test_worker_stop import worker
 
 
 async def opened(url: str) -> Appender:
@@ -136,4 +140,29 @@ async def test_a_handler_that_never_returns_does_not_keep_the_process(
         finally:
             process.kill()
         assert bench.types(job) == ["enqueued", "started", "released"]
+    assert_intact(database)
+
+
+@pytest.mark.parametrize("stop", [True, False])
+async def test_a_handler_that_swallows_its_cancellation(
+    database: str, redis_url: str, tmp_path: Path, stop: bool
+) -> None:
+    """It keeps its slot, but not the process, and its lease not for ever."""
+    async with bench_of(database, redis_url) as bench:
+        reaper = Reaper(bench.engine.appender, bench.engine.names, bench.engine.pool, grace=1, interval=0.2)
+        reaping = asyncio.create_task(reaper.run())
+        options = {"HIVELOG_GRACE_SECONDS": "1", "HIVELOG_HEARTBEAT_SECONDS": "1",
+                   "HIVELOG_DEAD_AFTER_SECONDS": "3"}  # fmt: skip
+        with worker(database, redis_url, tmp_path, module=bad_handlers.__name__, **options) as process:
+            job = await bench.put("deaf", None, **({} if stop else {"timeout": 1}))
+            await bench.happened(job, "started", seconds=30)
+            if not stop:
+                assert await bench.ended(job) == ("expired", {"cause": "timeout"})
+                harmless = await bench.put("kill_worker", {"harmless": True})
+                assert (await bench.ended(harmless))[0] == "completed", "the others go on"
+            process.terminate()
+            assert await asyncio.to_thread(process.wait, 20) == 0
+        await stop_tasks(reaping)
+        if stop:
+            assert bench.types(job) == ["enqueued", "started", "released"]
     assert_intact(database)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from math import inf
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Histogram, generate_latest
 from prometheus_client import Counter as Counted
@@ -54,7 +54,7 @@ class Metrics:
             looked = await search.state(connection)
         registry = CollectorRegistry()
         behind = {lag.name: lag.behind for lag in lags} | {"search": looked.head - looked.position}
-        system = _system(services, behind, workers["active"])
+        system = [*_system(services, behind, workers["active"]), _blocked(workers["workers"])]
         families = [*_queues(stats), *_counters(ever), *_histograms(ever), *system]
         registry.register(_Fixed(families))
         return generate_latest(self._registry) + generate_latest(registry)
@@ -146,6 +146,18 @@ def _system(services: Services, lags: dict[str, int], workers: int) -> Iterator[
         yield GaugeMetricFamily(name, help_, value=value)
     skipped = types.skipped.total()
     yield CounterMetricFamily("hivelog_unknown_events", "Events skipped as unknown.", value=skipped)
+
+
+def _blocked(workers: list[dict[str, Any]]) -> Metric:
+    """Of workers with one name, the sum: a restarted one begins at 0."""
+    times = Counter[str]()
+    for worker in workers:
+        times[worker["name"]] += worker["loop_blocked"] or 0
+    help_ = "How often a living worker's event loop stood still."
+    family = GaugeMetricFamily("hivelog_worker_loop_blocked", help_, labels=["worker"])
+    for name, number in times.items():
+        family.add_metric([name], number)
+    return family
 
 
 async def metrics(call: Call) -> Answer:

@@ -37,6 +37,7 @@ class WorkerRow(Struct):
     started_at: str
     last_heartbeat: str | None
     memory_mib: int | None
+    loop_blocked: int | None  # times its event loop stood still
     stale: bool
 
 
@@ -78,5 +79,6 @@ def _row(worker: Worker) -> WorkerRow:
     return WorkerRow(
         worker.session, worker.name, worker.host, worker.pid, worker.queues, worker.types, worker.slots,
         max(worker.busy, len(worker.jobs)), worker.jobs, times.to_text(worker.started_at),
-        None if beat is None else times.to_text(beat), worker.memory_mib, worker.stale,
+        None if beat is None else times.to_text(beat), worker.memory_mib, worker.loop_blocked,
+        worker.stale,
     )  # fmt: skip

@@ -1,9 +1,11 @@
 -- A session's heartbeat, and what it must know, in one statement. Parameters: session (uuid), tokens
--- (bigint[], the leases it holds), busy, memory (MiB). Answers one row, none if the session is over:
+-- (bigint[], the leases it holds), busy, memory (MiB), blocked
+-- (times its event loop stood still). Answers one row, none if the session is over:
 -- (cancelling tokens, lost tokens, jobs and tokens of its leases that it does not list though they are
 -- older than two heartbeats; without those being cancelled, which the reaper ends).
 with beat as (
-    update hivelog.sessions set last_heartbeat = hivelog.now(), busy = %(busy)s, memory_mib = %(memory)s
+    update hivelog.sessions set last_heartbeat = hivelog.now(), busy = %(busy)s, memory_mib = %(memory)s,
+        loop_blocked = %(blocked)s
     where session = %(session)s
     returning id, heartbeat, last_heartbeat
 ), held as (
