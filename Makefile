@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench schema lock clean
+.PHONY: help demo up test check format bench chaos schema lock clean
 
 demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
 	@$(BIN)/hivelog demo
@@ -29,6 +29,9 @@ format: $(READY) ## Sort imports and fix what ruff can fix by itself
 
 bench: $(READY) ## Measure against PgQueuer and Graphile Worker; writes bench.json
 	@$(BIN)/python -m tests.bench
+
+chaos: $(READY) ## Ten minutes of faults under load, then every promise checked: CHAOS_SECONDS, CHAOS_SEED
+	@$(BIN)/python -m tests.chaos
 
 schema: $(READY) ## Record the schema that the migrations make, in sql/schema.txt
 	@$(BIN)/pytest -q tests/test_schema.py --record-schema

@@ -78,7 +78,8 @@ def ms(text: str) -> int:
 class QueueModel:
     """All jobs, queues and sessions, as the log tells them."""
 
-    def __init__(self) -> None:
+    def __init__(self, dead_after: int = DEAD_AFTER) -> None:
+        self.dead_after = dead_after
         self.jobs: dict[bytes, Job] = {}
         self.queues: dict[int, Queue] = {}
         self.beats: dict[int, int] = {}  # living sessions: their last heartbeat
@@ -161,7 +162,7 @@ class QueueModel:
 
     def _failed(self, event: Seen, job: Job) -> None:
         self._running(event, job)
-        final = event.data["cause"] in ("payload", "result")
+        final = event.data.get("cause") in ("payload", "result")
         self._must(final or job.retry >= job.max_retries, event, "no failure while retries are left")
         job.leave_for("failed")
 
@@ -187,7 +188,7 @@ class QueueModel:
         self._running(event, job)
         assert job.session is not None
         beat = self.beats.get(job.session)
-        silent = beat is None or event.recorded_at - beat >= DEAD_AFTER
+        silent = beat is None or event.recorded_at - beat >= self.dead_after
         self._must(silent, event, "its session has beaten lately")
         job.losses += 1
         if event.data["to"] == "pending":
@@ -225,7 +226,7 @@ class QueueModel:
             self.sessions[event.stream] = event.actor
             return
         beat = self.beats.pop(self.sessions[event.stream])
-        silent = event.recorded_at - beat >= DEAD_AFTER
+        silent = event.recorded_at - beat >= self.dead_after
         self._must(event.type == "worker_stopped" or silent, event, "it has beaten lately")
 
     def _queue(self, event: Seen, number: int) -> None:

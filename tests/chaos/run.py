@@ -1,0 +1,231 @@
+"""One chaos run: start everything, let faults happen while jobs flow, let it come to rest, check."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import psycopg
+from hivelog.broker.engine import Engine
+from hivelog.settings import Settings
+from hivelog.sql import migrate
+
+from ..adversary import Adversary
+from .checker import Checked, check
+from .faults import Fault
+from .fleet import TOKEN, fleet
+from .producer import Producer
+from .schedule import Planned, plan
+from .servers import Postgres, Valkey
+from .world import World
+
+QUEUES = ("work", "narrow")
+_SETTLE = 120.0  # seconds that all jobs may take to end once the faults have stopped
+_POLL = 0.25
+_LIVE = """
+select (select count(*) from hivelog.pending) + (select count(*) from hivelog.ready)
+    + (select count(*) from hivelog.leases) + (select count(*) from hivelog.outbox)
+"""
+_BEHIND = """
+select name, position from hivelog.projections
+where live and position < (select max(position) from hivelog.batches)
+"""
+_READY = "select queue, type, uuid_send(job), -priority from hivelog.ready"
+
+
+@dataclass(frozen=True)
+class Options:
+    """`apart`: seconds between two faults, on average; `rate`: calls of producers a second."""
+
+    seed: int
+    seconds: float
+    faults: Mapping[str, Fault]
+    apart: float
+    rate: float = 12.0
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    keep: bool = False
+
+
+@dataclass(frozen=True)
+class Happened:
+    """A fault that began and ended; wall clock, in seconds."""
+
+    kind: str
+    began: float
+    ended: float
+
+
+@dataclass
+class Outcome:
+    options: Options
+    happened: list[Happened]
+    checked: Checked
+    died: list[str]  # processes that ended by themselves, and were started again
+    folder: Path
+
+
+Say = Callable[[str], None]
+
+
+async def run(options: Options, say: Say) -> Outcome:
+    """Everything, in a folder of its own that goes with it unless `keep` or something was found."""
+    folder = Path(tempfile.mkdtemp(prefix="hivelog-chaos-"))
+    async with _world(options, folder) as world:
+        say("starting")
+        world.fleet.start()
+        await world.fleet.answering()
+        chaos = Chaos(world, options, folder, say)
+        await chaos.run()
+        say("checking")
+        checked = await check(world.postgres.url, folder)
+        checked.faults += chaos.faults
+    if not (options.keep or checked.faults):
+        shutil.rmtree(folder)
+    return Outcome(options, chaos.happened, checked, chaos.died, folder)
+
+
+@contextlib.asynccontextmanager
+async def _world(options: Options, folder: Path) -> AsyncIterator[World]:
+    with contextlib.ExitStack() as stack:
+        postgres = Postgres(folder / "postgres", options.parameters)
+        stack.callback(postgres.remove)
+        (folder / "valkey").mkdir()
+        valkey = Valkey(folder / "valkey")
+        stack.callback(valkey.remove)
+        migrate.migrate(postgres.url)
+        await _configure(postgres.url, valkey.url, folder)
+        async with fleet(postgres, valkey, folder) as members:
+            yield World(postgres, valkey, members)
+
+
+async def _configure(database_url: str, redis_url: str, folder: Path) -> None:
+    settings = Settings.load({}, database_url=database_url, redis_url=redis_url, data=folder)
+    async with Engine(settings, name="chaos") as engine:
+        common = {"max_retries": 3, "retry_delay": 1, "retry_backoff": "fixed"}
+        await engine.queues.configure("work", common, actor="chaos")
+        await engine.queues.configure("narrow", common | {"max_workers": 2}, actor="chaos")
+
+
+class Chaos:
+    """From the first job to the last."""
+
+    def __init__(self, world: World, options: Options, folder: Path, say: Say) -> None:
+        self.world, self._options, self._say = world, options, say
+        self.happened: list[Happened] = []
+        self.died: list[str] = []
+        self.faults: list[str] = []
+        self._began = time.time()
+        self.producer = Producer(world.fleet.urls, world.postgres.url, folder, options.seed, options.rate)
+
+    async def run(self) -> None:
+        producing = asyncio.create_task(self.producer.run())
+        sitting = asyncio.create_task(self._sit())
+        try:
+            await self._inject()
+            await self._come_to_rest(producing)
+        finally:
+            sitting.cancel()
+        await self._stop()
+
+    async def _sit(self) -> None:
+        """What a supervisor does: whoever ended is started again."""
+        since: dict[str, float] = {}
+        while True:
+            for member in self.world.fleet.members:
+                since.setdefault(member.name, time.monotonic())
+            for member in self.world.fleet.died():
+                assert member.process is not None
+                lived = time.monotonic() - since[member.name]
+                self.died.append(f"{member.name} after {lived:.0f} s with {member.process.returncode}")
+                member.start()
+            await asyncio.sleep(0.5)
+
+    async def _inject(self) -> None:
+        options = self._options
+        tasks = []
+        began = time.monotonic()
+        for planned in plan(options.seed, options.seconds, list(options.faults), options.apart):
+            await asyncio.sleep(max(0.0, began + planned.at - time.monotonic()))
+            self._say(planned.kind)
+            tasks.append(asyncio.create_task(self._one(planned)))
+        await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
+        for task in tasks:
+            await task
+
+    async def _one(self, planned: Planned) -> None:
+        began = time.time()
+        await self._options.faults[planned.kind](self.world, random.Random(planned.seed))
+        self.happened.append(Happened(planned.kind, began, time.time()))
+
+    async def _come_to_rest(self, producing: asyncio.Task[None]) -> None:
+        """Faults have stopped. Jobs pile up behind a pause, Redis must be what the log says; then all ends."""
+        self._say("coming to rest")
+        await self.world.fleet.answering()
+        await self._switch("pause")
+        await asyncio.sleep(1)
+        self.producer.stopping.set()
+        await producing
+        await self._until("Redis is not what the log says", self._redis_agrees, 30)
+        await self._switch("resume")
+        await self._until("jobs do not end", self._all_ended, _SETTLE)
+
+    async def _stop(self) -> None:
+        """Servers last: the projections follow to the log's end."""
+        await self.world.fleet.stop(self.world.fleet.of("worker"))
+        await self._until("projections are behind", self._projected, 30)
+        await self.world.fleet.stop(self.world.fleet.of("serve"))
+
+    async def _switch(self, how: str) -> None:
+        """By any server that answers."""
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        async with httpx.AsyncClient(headers=headers, timeout=20) as client:
+            for queue in QUEUES:
+                for url in itertools.islice(itertools.cycle(self.world.fleet.urls), 50):
+                    with contextlib.suppress(httpx.TransportError):
+                        if (await client.post(f"{url}/queue/{queue}/{how}")).is_success:
+                            break
+                    await asyncio.sleep(0.5)
+                else:
+                    self.faults.append(f"queue {queue} does not {how}")
+
+    async def _until(self, otherwise: str, condition: Callable[[], str], seconds: float) -> None:
+        """Poll for the empty answer; what is left in the end is a fault. Polls are counted and not time: a
+        machine that stands still meanwhile is nobody's fault."""
+        for _ in range(round(seconds / _POLL)):
+            if not (left := await asyncio.to_thread(condition)):
+                return
+            await asyncio.sleep(_POLL)
+        self.faults.append(f"{otherwise}: {left}")
+
+    def _projected(self) -> str:
+        with psycopg.connect(self.world.postgres.url) as connection:
+            behind = connection.execute(_BEHIND).fetchall()
+        return ", ".join(f"{name} at {position}" for name, position in behind)
+
+    def _all_ended(self) -> str:
+        with psycopg.connect(self.world.postgres.url) as connection:
+            row = connection.execute(_LIVE).fetchone()
+        assert row is not None
+        return f"{row[0]} left" if row[0] else ""
+
+    def _redis_agrees(self) -> str:
+        adversary = Adversary(self.world.valkey.url, random.Random(0))
+        try:
+            with psycopg.connect(self.world.postgres.url) as connection:
+                ready: dict[tuple[int, int], dict[bytes, float]] = {}
+                for queue, type_, job, score in connection.execute(_READY).fetchall():
+                    ready.setdefault((queue, type_), {})[job] = score
+            held, popped = adversary.ready(), adversary.claims()
+        finally:
+            adversary.close()
+        counts = {place: (len(jobs), len(held.get(place, {}))) for place, jobs in ready.items()}
+        return "" if (held, popped) == (ready, 0) else f"ready and held {counts}, popped {popped}"
