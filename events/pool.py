@@ -2,15 +2,46 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+import time
+from typing import Any, Final, TypeAlias
 
 from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
-from psycopg_pool import AsyncConnectionPool
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
 Connection: TypeAlias = AsyncConnection[TupleRow]
-Pool: TypeAlias = AsyncConnectionPool[Connection]
+
+
+class Pool(AsyncConnectionPool[Connection]):
+    """One that waits for an absent database once, not once a question.
+
+    A request asks several times, and whoever must answer within two seconds cannot wait out each. After a
+    wait in vain, and connecting having failed, the next callers get what is there at once, or nothing.
+    """
+
+    _away_until = float("-inf")
+    _failed_before = 0  # attempts to connect, when a connection was got last
+
+    async def getconn(self, timeout: float | None = None) -> Connection:
+        """Raises PoolTimeout."""
+        away = time.monotonic() < self._away_until
+        try:
+            connection = await super().getconn(_AT_ONCE if away else timeout)
+        except PoolTimeout:
+            if self._failures() > self._failed_before:
+                self._away_until = time.monotonic() + _AWAY
+            raise
+        self._away_until, self._failed_before = float("-inf"), self._failures()
+        return connection
+
+    def _failures(self) -> int:
+        return self.get_stats().get("connections_errors", 0)
+
+
+_WAIT: Final = 1.5  # seconds
+_AT_ONCE: Final = 0.05
+_AWAY: Final = 2.0
 
 # Nothing of ours takes long; what does is stuck, and must not hold a lock or a snapshot for ever.
 _SETTINGS = (
@@ -49,14 +80,15 @@ async def connect(url: str, application_name: str) -> Connection:
 
 
 def make_pool(url: str, *, name: str = "hivelog", size: int = 4, **options: Any) -> Pool:
-    """A pool for reads; open it with `await pool.open()`. Waits at most 5 s for a connection."""
-    return AsyncConnectionPool(
+    """A pool for reads; open it with `await pool.open()`. Waits at most 1.5 s for a connection: whoever
+    asks while the database is away is told within two."""
+    return Pool(
         conninfo(url, name),
         min_size=0,
         max_size=size,
         open=False,
         configure=configure,
-        timeout=5,
+        timeout=_WAIT,
         max_idle=120,
         reconnect_timeout=2,
         **options,

@@ -37,6 +37,7 @@ class Tail:
         self._moved = asyncio.Condition()
         self.position = 0
         self.epoch = 0
+        self.available = True  # whether the log could be read when last tried
 
     async def start(self) -> None:
         async with self._pool.connection() as connection:
@@ -82,7 +83,9 @@ class Tail:
         while True:
             try:
                 await self._follow()
+                self.available = True
             except (psycopg.Error, OSError) as error:
+                self.available = False
                 _log.warning("tail_interrupted", error=str(error))
                 await asyncio.sleep(_POLL)
             try:

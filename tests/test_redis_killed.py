@@ -59,6 +59,15 @@ class Valkey:
         with redis_py.Redis.from_url(self.url) as client:
             return int(client.dbsize())
 
+    def away(self) -> bool:
+        return not self._answers()
+
+    def claims(self) -> int:
+        """How often a script was run since this server started."""
+        with redis_py.Redis.from_url(self.url) as client:
+            found = client.info("commandstats")
+        return sum(of["calls"] for name, of in found.items() if name in ("cmdstat_evalsha", "cmdstat_eval"))
+
     def kill(self) -> None:
         """SIGKILL: it says goodbye to nobody, and its socket stays behind."""
         self._process.kill()

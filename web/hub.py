@@ -12,6 +12,7 @@ import contextlib
 import time
 from bisect import bisect_right
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +47,13 @@ class Snapshot(Struct, frozen=True):
     data: dict[str, Any]
 
 
+class Health(Struct, frozen=True):
+    """What a page must know when figures stand still: the statuses of `/health` that change what it shows."""
+
+    database: str
+    redis: str
+
+
 class Page(Struct):
     """Frames after a position, and the position that they lead to."""
 
@@ -68,6 +76,7 @@ class Hub:
         self.changed = asyncio.Event()
         self.stats: Snapshot | None = None
         self.workers: Snapshot | None = None
+        self.health = Health("healthy", "healthy")
         self._inbox: list[Event] = []
         self._arrived = asyncio.Event()
         self._dirty = True
@@ -91,7 +100,7 @@ class Hub:
         self._stop = tail.subscribe(self._take, self._reset)
         self._tasks = [
             asyncio.create_task(work(), name=f"hub {work.__name__}")
-            for work in (self._encode_all, self._look, self._summarise)
+            for work in (self._encode_all, self._look, self._summarise, self._watch_health)
         ]
 
     async def leave(self) -> None:
@@ -112,9 +121,15 @@ class Hub:
         changed.set()
 
     async def after(self, position: int) -> Page:
-        """What follows this position, from the ring or, when it begins later, from the log."""
+        """What follows this position, from the ring or, when it begins later, from the log; nothing yet
+        while the log cannot be read."""
         if position < self._floor:
-            return await self._from_log(position)
+            try:
+                return await self._from_log(position)
+            except Exception as error:
+                if not database_is_away(error):
+                    raise
+                return Page([], position)
         start = bisect_right(self._positions, position)
         return Page(self._frames[start:], max(self.position, position))
 
@@ -185,6 +200,16 @@ class Hub:
             await asyncio.sleep(_LOOK)
             self._get().tail.wake()
 
+    async def _watch_health(self) -> None:
+        while True:
+            services = self._get()
+            database = services.tail.available and services.appender.available
+            found = Health(_status(database), _status(services.engine.feeder.available))
+            if found != self.health:
+                self.health = found
+                self.notify()
+            await asyncio.sleep(_OFTEN)
+
     async def _summarise(self) -> None:
         sent = float("-inf")
         while True:
@@ -215,6 +240,17 @@ class Hub:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout):
                 await changed.wait()
+
+
+def _status(available: bool) -> str:
+    return "healthy" if available else "unhealthy"
+
+
+def framed_health(health: Health, position: int) -> bytes:
+    """The JSON of a `health` frame. Its time is this process's own: the database's may be out of reach."""
+    at = times.from_datetime(datetime.now(UTC))
+    data = {"database": health.database, "redis": health.redis}
+    return _encode({"type": "health", "data": data, "timestamp": times.to_text(at), "position": position})
 
 
 def framed_snapshot(kind: str, snapshot: Snapshot, data: Any) -> bytes:

@@ -22,7 +22,7 @@ from .answers import NO_STORE, SECURITY
 from .callers import Caller
 from .errors import Problem, invalid
 from .frames import Frame
-from .hub import Hub, Snapshot, framed_snapshot
+from .hub import Health, Hub, Snapshot, framed_health, framed_snapshot
 from .services import Services
 
 HEARTBEAT: Final = 15.0
@@ -85,6 +85,7 @@ class Cursor:
         self.position, self.epoch = position, epoch
         self._resets = hub.resets
         self._seen = 0
+        self._health = Health("healthy", "healthy")
 
     @property
     def is_reset(self) -> bool:
@@ -104,7 +105,16 @@ class Cursor:
         return [frame for frame in page.frames if self._filter.fits(frame)]
 
     def snapshots(self) -> list[bytes]:
-        """Statistics and workers, when there are newer ones than this client has."""
+        """Health when it changed; statistics and workers, when there are newer ones than this client has."""
+        return [*self._changed_health(), *self._newer_snapshots()]
+
+    def _changed_health(self) -> list[bytes]:
+        if self._hub.health == self._health:
+            return []
+        self._health = self._hub.health
+        return [framed_health(self._health, self.position)]
+
+    def _newer_snapshots(self) -> list[bytes]:
         stats, workers = self._hub.stats, self._hub.workers
         if stats is None or workers is None or stats.number == self._seen:
             return []

@@ -11,7 +11,8 @@ import { queueCards } from "./queues.js";
 const DRAW = 250; // ms
 const RECENT = 10;
 const ENDED = new Set(["completed", "failed", "cancelled", "expired"]);
-const STATES = { live: ["Live", "good"], wait: ["Connecting", "wait"], lost: ["Reconnecting", "bad"] };
+const STATES = { live: ["Live", "good"], wait: ["Connecting", "wait"], lost: ["Reconnecting", "bad"],
+  database: ["Database away", "bad"], redis: ["Live, slower: no Redis", "wait"] };
 
 const byId = (id) => document.getElementById(id);
 const state = { queues: {}, workers: null, active: new Map(), recent: [], failures: [], scopes: new Set(), ahead: 0, over: new Map(), reading: false };
@@ -57,11 +58,16 @@ function drawNow() {
 }
 
 function onFrame(frame) {
+  if (frame.type === "health") return onHealth(frame.data);
   if (frame.timestamp && frame.type !== "job_update") state.ahead = Date.parse(frame.timestamp) - Date.now();
   if (frame.type === "queue_stats") state.queues = frame.data.queues;
   else if (frame.type === "worker_status") state.workers = frame.data;
   else if (frame.type === "job_update") onJob({ ...frame.data, position: frame.position });
   draw();
+}
+
+function onHealth({ database, redis }) {
+  onState(database !== "healthy" ? "database" : redis !== "healthy" ? "redis" : "live");
 }
 
 function onJob(update) {
@@ -159,7 +165,7 @@ function onState(kind) {
   const pill = byId("connection");
   pill.className = `pill ${style}`;
   text(pill.lastChild, label);
-  document.body.classList.toggle("stale", kind === "lost");
+  document.body.classList.toggle("stale", kind === "lost" || kind === "database");
 }
 
 byId("logout").addEventListener("click", async () => {

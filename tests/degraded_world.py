@@ -1,0 +1,193 @@
+"""Real `hivelog serve` and `hivelog worker` under load, watched from outside: by HTTP, by the feed, by /proc."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import psutil
+
+from .cli_world import TOKEN, environment_of, free_port
+from .test_worker import MODULE, until
+
+Process = subprocess.Popen[bytes]
+
+HEADERS = {"authorization": f"Bearer {TOKEN}"}
+FEED = HEADERS | {"accept": "text/event-stream"}
+
+
+class Site:
+    """The processes' environment, and an HTTP client."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        self.environment = environment
+        self.port = free_port()
+        self.client = httpx.AsyncClient(base_url=self.base, headers=HEADERS, timeout=20)
+        self.answered: Counter[int] = Counter()
+        self.slowest = 0.0
+        self.acknowledged: dict[str, str] = {}  # job by its idempotency key
+
+    @property
+    def base(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    @contextlib.contextmanager
+    def process(self, *arguments: str) -> Any:
+        command = [sys.executable, "-P", "-m", "hivelog.cli", *arguments]
+        process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL)
+        try:
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def serve(self) -> Any:
+        return self.process("serve", "--port", str(self.port))
+
+    def worker(self, name: str, slots: int = 8) -> Any:
+        return self.process(
+            "worker", "--handlers", MODULE, "--queue", "work", "--concurrency", str(slots), "--name", name
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[tuple[Process, Process]]:
+        """A server, the queue, and a worker of it."""
+        with self.serve() as serve:
+            await until(self.is_ready, 40)
+            answer = await self.client.put("/queue/work", json={"max_retries": 0})
+            assert answer.status_code in (200, 201), answer.text
+            with self.worker("one") as worker:
+                yield serve, worker
+
+    async def is_ready(self) -> bool:
+        with contextlib.suppress(httpx.HTTPError):
+            return (await self.client.get("/health/ready")).status_code == 200
+        return False
+
+    async def timed(self, method: str, path: str, **more: Any) -> httpx.Response:
+        began = time.monotonic()
+        answer = await self.client.request(method, path, **more)
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.answered[answer.status_code] += 1
+        return answer
+
+    async def put(self, key: str, payload: Any) -> bool:
+        """One request of a client that would repeat it, with its key."""
+        body = {"type": "note", "payload": payload, "metadata": {"max_retries": 0}}
+        try:
+            answer = await self.timed(
+                "POST", "/queue/work/jobs", json=body, headers={"idempotency-key": key}
+            )
+        except httpx.TransportError:
+            self.answered[0] += 1
+            return False
+        if answer.status_code not in (200, 201):
+            assert answer.status_code == 503, answer.text
+            assert int(answer.headers["retry-after"]) >= 1
+            return False
+        job = answer.json()["job"]["id"]
+        assert self.acknowledged.setdefault(key, job) == job, "one key, one job"
+        return True
+
+    async def produce(self, file: Path, jobs: int, every: float, seconds: float = 0.01) -> None:
+        """Each job is asked for until it is acknowledged."""
+        for number in range(jobs):
+            payload = {"file": str(file), "n": number, "seconds": seconds}
+            while not await self.put(f"key-{number}", payload):
+                await asyncio.sleep(0.2)
+            await asyncio.sleep(every)
+
+    async def component(self, name: str) -> tuple[int, str, str]:
+        """HTTP status, overall status, and that of one component, as `/health` has them."""
+        answer = await self.client.get("/health")
+        body = answer.json()
+        return answer.status_code, body["status"], body["components"][name]["status"]
+
+
+@contextlib.asynccontextmanager
+async def site(database: str, redis_url: str, data: Path, **more: str) -> AsyncIterator[Site]:
+    environment = environment_of(database, redis_url, data) | {
+        "HIVELOG_HEARTBEAT_SECONDS": "1", "HIVELOG_DEAD_AFTER_SECONDS": "3", "LOG_LEVEL": "WARNING",
+        "PYTHONPATH": str(Path(__file__).parents[1]), **more,
+    }  # fmt: skip
+    made = Site(environment)
+    async with made.client:
+        yield made
+
+
+class Follower:
+    """Reads the feed as a browser does: with the id it saw last, again and again."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self.positions: list[int] = []
+        self.health: list[dict[str, str]] = []
+        self.connections = self.resets = 0
+        self._last: str | None = None
+
+    @property
+    def current(self) -> dict[str, str]:
+        """What it knows: a stream that says nothing of it is healthy."""
+        healthy = {"database": "healthy", "redis": "healthy"}
+        return self.health[-1] if self.health else healthy if self.connections else {}
+
+    async def run(self) -> None:
+        while True:
+            with contextlib.suppress(httpx.TransportError):
+                await self._once()
+            await asyncio.sleep(0.1)
+
+    async def _once(self) -> None:
+        headers = FEED | ({"last-event-id": self._last} if self._last else {})
+        async with self._site.client.stream("GET", "/queue/status", headers=headers) as answer:
+            if answer.status_code != 200:
+                return
+            self.connections += 1
+            block: list[str] = []
+            async for line in answer.aiter_lines():
+                if line:
+                    block.append(line)
+                else:
+                    self._take(dict(item.split(": ", 1) for item in block if ": " in item))
+                    block = []
+
+    def _take(self, fields: dict[str, str]) -> None:
+        if fields.get("event") == "reset":
+            self.resets += 1
+        self._last = fields.get("id", self._last)
+        if fields.get("event", "message") != "message" or "data" not in fields:
+            return
+        message = msgspec.json.decode(fields["data"])
+        if message["type"] == "job_update":
+            self.positions.append(message["position"])
+        elif message["type"] == "health":
+            self.health.append(message["data"])
+
+
+def cpu_seconds(*processes: Process) -> float:
+    """What these used so far, in user and kernel mode."""
+    times = [psutil.Process(process.pid).cpu_times() for process in processes]
+    return sum(of.user + of.system for of in times)
+
+
+def memory_mib(process: Process) -> float:
+    return psutil.Process(process.pid).memory_info().rss / 2**20
+
+
+def busy_share(before: float, after: float, seconds: float) -> float:
+    return (after - before) / seconds
+
+
