@@ -31,6 +31,7 @@ class Site:
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
         self.port = free_port()
+        self.bases = [self.base]  # servers that a client may turn to
         self.client = httpx.AsyncClient(base_url=self.base, headers=HEADERS, timeout=20)
         self.answered: Counter[int] = Counter()
         self.slowest = 0.0
@@ -54,8 +55,8 @@ class Site:
                 process.kill()
                 process.wait()
 
-    def serve(self) -> Any:
-        return self.process("serve", "--port", str(self.port))
+    def serve(self, port: int | None = None) -> Any:
+        return self.process("serve", "--port", str(port or self.port))
 
     def worker(self, name: str, slots: int = 8) -> Any:
         return self.process(
@@ -72,9 +73,9 @@ class Site:
             with self.worker("one") as worker:
                 yield serve, worker
 
-    async def is_ready(self) -> bool:
+    async def is_ready(self, base: str = "") -> bool:
         with contextlib.suppress(httpx.HTTPError):
-            return (await self.client.get("/health/ready")).status_code == 200
+            return (await self.client.get(f"{base}/health/ready")).status_code == 200
         return False
 
     async def timed(self, method: str, path: str, **more: Any) -> httpx.Response:
@@ -85,11 +86,12 @@ class Site:
         return answer
 
     async def put(self, key: str, payload: Any) -> bool:
-        """One request of a client that would repeat it, with its key."""
+        """One request of a client that would repeat it, with its key, to the next server."""
+        self.bases.append(self.bases.pop(0))
         body = {"type": "note", "payload": payload, "metadata": {"max_retries": 0}}
         try:
             answer = await self.timed(
-                "POST", "/queue/work/jobs", json=body, headers={"idempotency-key": key}
+                "POST", f"{self.bases[0]}/queue/work/jobs", json=body, headers={"idempotency-key": key}
             )
         except httpx.TransportError:
             self.answered[0] += 1
@@ -102,13 +104,18 @@ class Site:
         assert self.acknowledged.setdefault(key, job) == job, "one key, one job"
         return True
 
-    async def produce(self, file: Path, jobs: int, every: float, seconds: float = 0.01) -> None:
-        """Each job is asked for until it is acknowledged."""
+    async def produce(
+        self, file: Path, jobs: int, every: float, seconds: float = 0.01, enough: asyncio.Event | None = None
+    ) -> int:
+        """Each job is asked for until it is acknowledged; how many were, when these are `enough`."""
         for number in range(jobs):
+            if enough is not None and enough.is_set():
+                return number
             payload = {"file": str(file), "n": number, "seconds": seconds}
             while not await self.put(f"key-{number}", payload):
                 await asyncio.sleep(0.2)
             await asyncio.sleep(every)
+        return jobs
 
     async def component(self, name: str) -> tuple[int, str, str]:
         """HTTP status, overall status, and that of one component, as `/health` has them."""
