@@ -28,6 +28,8 @@ from .enqueue import Enqueuer
 from .feed import Feeder
 from .job_commands import JobCommands
 from .queue_commands import QueueCommands
+from .scale_commands import ScaleCommands
+from .scales import Scales
 from .sessions import Sessions
 
 _FULL = 50_000  # rows that may wait for the log
@@ -41,6 +43,7 @@ class Engine:
     enqueuer: Enqueuer
     jobs: JobCommands
     queues: QueueCommands
+    scales: ScaleCommands
 
     def __init__(self, settings: Settings, *, name: str, pool_size: int = 4) -> None:
         assert settings.database_url is not None, "resolve embedded servers first"
@@ -112,3 +115,4 @@ class Engine:
         )  # fmt: skip
         self.jobs = JobCommands(appender, names, pool, vault, self.configuration)
         self.queues = QueueCommands(appender, names, pool, vault, self.configuration)
+        self.scales = ScaleCommands(Scales(appender, names, pool), pool)

@@ -195,9 +195,11 @@ def _recorded(message: FeedMessage, part: Part, outcome: Outcome) -> None:
 def _record(message: FeedMessage, record: Record, queue: int) -> None:
     if record.event in ("paused", "resumed"):
         message.set_queue(QueueState(queue, paused=int(record.event == "paused")))
-    elif record.event == "queue_configured" and record.data is not None:
-        config: dict[str, Any] = msgspec.json.decode(bytes(record.data))
-        limit = config.get("max_workers")
+    elif record.event in ("queue_configured", "scaled") and record.data is not None:
+        data: dict[str, Any] = msgspec.json.decode(bytes(record.data))
+        if record.event == "scaled" and "max_workers" not in data:
+            return
+        limit = data.get("max_workers")
         message.set_queue(QueueState(queue, max=NO_LIMIT if limit is None else limit))
 
 

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 from msgspec import Struct
@@ -26,12 +26,14 @@ _log = structlog.get_logger(__name__)
 
 
 class WorkerOptions(Struct, frozen=True, kw_only=True):
-    """What `hivelog worker` is told. No queues: those of its handlers, else every queue."""
+    """What `hivelog worker` is told. No queues: those of its handlers, else every queue. `why` answers at the
+    end why the worker stopped, for the log."""
 
     modules: tuple[str, ...]
     queues: tuple[str, ...] = ()
     slots: int = 10
     name: str | None = None
+    why: Callable[[], str] = lambda: "stopped"
 
 
 async def run_worker(settings: Settings, options: WorkerOptions) -> None:
@@ -69,15 +71,18 @@ async def make_worker(engine: Engine, handlers: Registry, options: WorkerOptions
         name=options.name or f"{socket.gethostname()}-{os.getpid()}",
         slots=options.slots,
         grace=settings.grace_seconds,
+        why=options.why,
         result_limit=config.max_message_size,
         child_memory_mib=settings.child_memory_mib,
     )
 
 
 async def _queues(engine: Engine, handlers: Registry, wanted: Sequence[str]) -> list[str]:
-    if wanted:
-        return list(wanted)
+    named = list(wanted) or queues_of(handlers)
+    return [queue.name for queue in await engine.names.queues()] if named is None else named
+
+
+def queues_of(handlers: Registry) -> list[str] | None:
+    """The queues that the handlers name; None: all, because one of them names none."""
     named = {handler.queue for handler in handlers.handlers.values()}
-    if None in named:
-        return [queue.name for queue in await engine.names.queues()]
-    return sorted(name for name in named if name is not None)
+    return None if None in named else sorted(name for name in named if name is not None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeAlias
 
@@ -73,10 +73,11 @@ class Worker:
         grace: float,
         result_limit: int,
         child_memory_mib: int | None = None,
+        why: Callable[[], str] = lambda: "stopped",
     ) -> None:
         self._appender, self._names, self._vault = appender, names, vault
         self._sessions, self._source, self._registry = sessions, source, registry
-        self.name, self.slots, self._grace = name, slots, grace
+        self.name, self.slots, self._grace, self._why = name, slots, grace, why
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix=JOB_THREADS)
         self._runner = Runner(self._threads, registry.middleware, result_limit, child_memory_mib)
         self._progress = ProgressLog(appender, self._lookup)
@@ -140,7 +141,7 @@ class Worker:
         try:
             async with asyncio.timeout(_FINAL_FLUSH):
                 if self.session is not None:
-                    await self._sessions.leave(self.session, "stopped")
+                    await self._sessions.leave(self.session, self._why())
         except (TimeoutError, LogError) as error:
             _log.warning("worker_left_unsaid", name=self.name, error=str(error))
 

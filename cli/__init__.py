@@ -27,8 +27,10 @@ from . import migrate as migrate
 from . import queues as queues
 from . import rebuild as rebuild
 from . import serve as serve
+from . import supervise as supervise
 from . import up as up
 from . import worker as worker
+from . import workers as workers
 from .app import app
 from .errors import FAILED, MISUSED, explain
 from .output import err

@@ -17,13 +17,11 @@ from .app import RUN, Data, app
 from .errors import CommandError
 from .serve import Host, Port
 from .servers import load_settings
-from .up import Up, WorkerPlan, run
+from .up import Up, run
 
-# Reports are rendered in child processes and take seconds: they must not make mails wait.
-_PLANS: Final = (
-    (("notifications", "default"), 16, "mail"),
-    (("reports", "background"), 5, "office"),
-)
+# A process for each queue and two more for those that need them: enough to see it scale, and light.
+_PROCESSES: Final = 6
+_SLOTS: Final = 4
 
 _GRACE: Final = 3.0  # seconds
 
@@ -53,13 +51,14 @@ def demo(
     `hivelog demo --rate 5 --port 9000`
     """
     _require_extra()
+    from ..demo import HANDLERS
     from ..demo.sinks import sinks
 
     async def beside(up: Up) -> None:
         folder = up.settings.data / "demo"
         folder.mkdir(parents=True, exist_ok=True)
         async with sinks(seed) as receivers, producers(up) as client:
-            _start_workers(up, receivers.variables(folder))
+            up.supervise(HANDLERS, slots=_SLOTS, limit=_PROCESSES, extra=receivers.variables(folder))
             output.note(f"[dim]Traffic begins; the summary comes in {summary_after:g} s.[/]")
             await _play(up, client, folder, rate=rate, seed=seed, summary_after=summary_after)
 
@@ -95,13 +94,6 @@ async def _sum_up(url: str, start: int, seconds: float) -> None:
         print_summary(await read_summary(url, start), seconds, output.err())
     except psycopg.Error as error:
         output.note(f"[yellow]No summary:[/] {escape(str(error))}")
-
-
-def _start_workers(up: Up, variables: dict[str, str]) -> None:
-    from ..demo import HANDLERS
-
-    for queues, slots, name in _PLANS:
-        up.work(WorkerPlan(name, HANDLERS, queues, slots), variables)
 
 
 class Producers:

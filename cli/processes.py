@@ -17,6 +17,7 @@ from rich.text import Text
 
 _PAUSES: Final = (0.5, 30.0)  # seconds before a child that died is started again: first, longest
 _HEALTHY: Final = 20.0  # seconds after which a child counts as running well
+_LAST: Final = 8.0  # seconds for a child that is to stop at once
 _COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue")
 _LINE: Final = 256 * 1024  # bytes of a log line that are read at most
 
@@ -30,14 +31,24 @@ def command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "hivelog.cli", *arguments]
 
 
+_last_words: list[str] = []
+
+
+def why_stopped() -> str:
+    """In a child: what its parent said last, for the log."""
+    return _last_words[-1] if _last_words else "stopped"
+
+
 def end_with_parent() -> None:
-    """In a child: send ourselves SIGTERM when standard input ends."""
+    """In a child: send ourselves SIGTERM when standard input ends. A line there says why we are to stop."""
 
     def watch() -> None:
         # Not by sys.stdin: a thread that waits in it makes Python abort when it ends.
         with contextlib.suppress(OSError):
-            while os.read(0, 1024):
-                pass
+            while said := os.read(0, 1024):
+                _last_words.extend(said.decode("utf-8", "replace").splitlines())
+        if not _last_words:
+            _last_words.append("its parent process ended")
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
@@ -89,7 +100,7 @@ class Children:
         return child
 
     async def stop(self, patience: float, hurry: asyncio.Event) -> None:
-        """SIGTERM; SIGKILL for what has not ended after `patience` seconds, or when `hurry` is set."""
+        """SIGTERM, and again when `hurry` is set; SIGKILL for what has not ended after `patience` seconds."""
         self._stopping = True
         await self._end(slice(1, None), patience, hurry)
         await self._end(slice(0, 1), patience, hurry)
@@ -105,6 +116,10 @@ class Children:
         either: set[asyncio.Task[Any]] = {ended, hurried}
         await asyncio.wait(either, timeout=patience, return_when=asyncio.FIRST_COMPLETED)
         hurried.cancel()
+        if hurry.is_set():
+            for child in children:
+                child.signal(signal.SIGTERM)  # the second one: at once, and children of its own with it
+            await asyncio.wait({ended}, timeout=_LAST)
         for child in children:
             child.signal(signal.SIGKILL)  # to those that live still
         await asyncio.wait({ended}, timeout=5)

@@ -7,13 +7,12 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
 import httpx
 import msgspec
-import typer
 import uvloop
 from msgspec import Struct
 
@@ -25,19 +24,11 @@ from .processes import Children, stop_signals
 from .running import announced
 from .serve import Host, Port, require_free
 from .servers import bring_up_to_date, load_settings, reachable
+from .supervise import Concurrency, MaxProcesses
 from .worker import Handlers
 
 _PATIENCE: Final = 30.0  # seconds until the server must answer
 _TOKEN_FILE: Final = "admin-token"  # noqa: S105 - a file's name
-
-
-class WorkerPlan(Struct, frozen=True):
-    """A worker process that `up` keeps running."""
-
-    name: str
-    modules: tuple[str, ...]
-    queues: tuple[str, ...] = ()
-    slots: int = 10
 
 
 class Up(Struct, frozen=True):
@@ -48,12 +39,15 @@ class Up(Struct, frozen=True):
     children: Children
     environment: dict[str, str]  # of the children
 
-    def work(self, plan: WorkerPlan, extra: Mapping[str, str] | None = None) -> None:
-        """Start a worker process."""
-        arguments = ["--name", plan.name, "--concurrency", str(plan.slots)]
-        arguments += [word for module in plan.modules for word in ("--handlers", module)]
-        arguments += [word for queue in plan.queues for word in ("--queue", queue)]
-        self.children.run(plan.name, "worker", *arguments, environment={**self.environment, **(extra or {})})
+    def supervise(
+        self, modules: Sequence[str], *, slots: int, limit: int | None, extra: Mapping[str, str] | None = None
+    ) -> None:
+        """Start a supervisor, which starts the workers."""
+        arguments = ["--concurrency", str(slots)]
+        arguments += [] if limit is None else ["--max-processes", str(limit)]
+        arguments += [word for module in modules for word in ("--handlers", module)]
+        environment = {**self.environment, **(extra or {})}
+        self.children.run("supervise", "supervise", *arguments, environment=environment)
 
 
 Beside = Callable[[Up], Awaitable[None]]
@@ -65,12 +59,13 @@ def up(
     host: Host = None,
     port: Port = None,
     handlers: Handlers = None,
-    concurrency: Annotated[
-        int, typer.Option("--concurrency", "-c", min=1, help="Jobs that run at the same time in a worker.")
-    ] = 10,
-    workers: Annotated[int, typer.Option("--workers", min=1, help="Worker processes.")] = 1,
+    concurrency: Concurrency = 1,
+    max_processes: MaxProcesses = None,
 ) -> int:
-    """Run everything here: PostgreSQL and Valkey (unless their URLs are set), the server, and a worker.
+    """Run everything here: PostgreSQL and Valkey (unless their URLs are set), the server, and the workers.
+
+    Workers come from `hivelog supervise`: as many processes for each queue as it needs, from its scaling.min
+    to its scaling.max.
 
     Prints the dashboard's address with a one-time login link. Data stays in --data. Stops with Ctrl-C: jobs
     that run may finish first; press it twice to stop at once.
@@ -82,13 +77,11 @@ def up(
     `hivelog up --handlers shop.jobs --data ./data --port 9000`
     """
     modules = tuple(handlers or load_settings(data=data).handlers)
-    names = [f"worker-{number}" for number in range(1, workers + 1)] if workers > 1 else ["worker"]
-    plans = [WorkerPlan(name, modules, (), concurrency) for name in names if modules]
 
     async def beside(running: Up) -> None:
-        for plan in plans:
-            running.work(plan)
-        if not plans:
+        if modules:
+            running.supervise(modules, slots=concurrency, limit=max_processes)
+        else:
             output.note("[dim]No worker runs: give --handlers MODULE to run jobs here.[/]")
         await asyncio.Event().wait()
 

@@ -79,12 +79,13 @@ def _run(
     import uvloop
 
     from ..broker.serving import WorkerOptions, run_worker
+    from .processes import why_stopped
     from .servers import load_settings, reachable, require_migrated
 
     importable_from_here()
     with reachable(load_settings(data=data)) as settings:
         require_migrated(settings)
-        options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name)
+        options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name, why=why_stopped)
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
             deaf = runner.run(_without_the_deaf(run_worker(settings, options)))

@@ -19,7 +19,7 @@ from ..events.names import Names
 from ..events.pool import Pool
 from ..events.vault import Vault
 from ..settings import Settings
-from ..web import config_api, events_api, jobs, lists, queues, stats_api
+from ..web import config_api, events_api, jobs, lists, queues, scaling_api, stats_api
 from ..web.behind import wait_for_projections
 from ..web.callers import SCOPES, Caller
 from ..web.endpoint import Endpoint
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 _ENDPOINTS: Final = (
     *jobs.ENDPOINTS, *lists.ENDPOINTS, *stats_api.ENDPOINTS, *queues.ENDPOINTS, *events_api.ENDPOINTS,
-    *config_api.ENDPOINTS,
+    *config_api.ENDPOINTS, *scaling_api.ENDPOINTS,
 )  # fmt: skip
 
 

@@ -2,7 +2,8 @@
 
 Limits: a queue's name is 1-64 of `a-z 0-9 _ -`; priority 0-1000 (higher runs first); max_retries
 0-1000; retry_delay 0 s - 30 days; timeout 1 s - 7 days or null (none); max_workers 1-10,000 or null
-(no limit); scaling min 0-1000, max 1-1000 and not below min, threshold 1-1,000,000 waiting jobs.
+(no limit); scaling min 0-1000, max 1-1000 and not below min, threshold 1-1,000,000 waiting jobs, wait
+1 s - 30 days.
 """
 
 from __future__ import annotations
@@ -21,17 +22,26 @@ MAX_PRIORITY: Final = 1000
 MAX_RETRIES: Final = 1000
 MAX_RETRY_DELAY: Final = 30 * 86_400
 MAX_TIMEOUT: Final = 7 * 86_400
+WAIT: Final = 60  # seconds
+MOST_WORKERS: Final = 1000  # worker processes of a queue
 BACKOFFS: Final = ("fixed", "exponential")
 
 _QUEUE_NAME: Final = re.compile(r"[a-z0-9_-]{1,64}")
 
 
 class Scaling(msgspec.Struct, frozen=True):
-    """How many worker processes a queue gets; `threshold` is the depth that asks for one more."""
+    """How many worker processes a queue gets. One more is asked for by more than `threshold` ready jobs, or
+    by one that has been ready for longer than `wait` seconds (not set: WAIT)."""
 
     min: int = 1
     max: int = 5
     threshold: int = 20
+    wait: int | UnsetType = UNSET  # came later: absent where nobody has set it
+
+    @property
+    def longest_wait(self) -> int:
+        """Seconds."""
+        return WAIT if self.wait is UNSET else self.wait
 
 
 class QueueConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,7 +89,7 @@ JOB_DEFAULTS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     "timeout": lambda field, value: fields.optional_whole(field, value, 1, MAX_TIMEOUT),
 }
 _SCALING: Final[Mapping[str, tuple[int, int]]] = {
-    "min": (0, 1000), "max": (1, 1000), "threshold": (1, 1_000_000),
+    "min": (0, MOST_WORKERS), "max": (1, MOST_WORKERS), "threshold": (1, 1_000_000), "wait": (1, 30 * 86_400),
 }  # fmt: skip
 _CHECKS: Final[Mapping[str, Callable[[str, object], Any]]] = {
     **JOB_DEFAULTS,

@@ -134,8 +134,13 @@ class Drained(Struct, frozen=True):
 
 
 class Scaled(Struct, frozen=True, omit_defaults=True):
-    workers: int  # processes wanted
+    """How many worker processes the queue should have from now on."""
+
+    workers: int
     max_workers: int | None = None  # when the scale raised it
+    reason: str | None = None
+    pinned: bool = False  # somebody's own number: it stays until somebody changes it
+    session: str | None = None  # the worker that goes for it
 
 
 class WorkerStarted(Struct, frozen=True, omit_defaults=True):
@@ -152,6 +157,10 @@ class WorkerStarted(Struct, frozen=True, omit_defaults=True):
 
 class WorkerStopped(Struct, frozen=True, omit_defaults=True):
     reason: str | None = None
+
+
+class WorkerLost(Struct, frozen=True, omit_defaults=True):
+    reason: str | None = None  # how its process ended, where a supervisor saw it
 
 
 class ConfigChanged(Struct, frozen=True, omit_defaults=True):
@@ -260,7 +269,7 @@ REGISTRY: Final[Mapping[str, Entry]] = {
     "scaled": Entry(Scaled),
     "worker_started": Entry(WorkerStarted),
     "worker_stopped": Entry(WorkerStopped),
-    "worker_lost": Entry(Empty),
+    "worker_lost": Entry(WorkerLost),
     "config_changed": Entry(ConfigChanged),
     "session_opened": Entry(SessionOpened),
     "refused": Entry(Refused),

@@ -55,7 +55,7 @@ class Metrics:
         registry = CollectorRegistry()
         behind = {lag.name: lag.behind for lag in lags} | {"search": looked.head - looked.position}
         system = [*_system(services, behind, workers["active"]), _blocked(workers["workers"])]
-        families = [*_queues(stats), *_counters(ever), *_histograms(ever), *system]
+        families = [*_queues(stats), *_scaling(workers), *_counters(ever), *_histograms(ever), *system]
         registry.register(_Fixed(families))
         return generate_latest(self._registry) + generate_latest(registry)
 
@@ -96,6 +96,18 @@ def _queues(stats: AllStats) -> Iterator[Metric]:
             if value is not None:
                 latency.add_metric([name, quantile], value)
     yield latency
+
+
+def _scaling(workers: dict[str, Any]) -> Iterator[Metric]:
+    """What supervisors keep, and what they should: a difference that lasts means that hosts are full."""
+    desired = GaugeMetricFamily("hivelog_workers_desired", "Worker processes wanted.", labels=["queue"])
+    running = GaugeMetricFamily("hivelog_workers_running", "Worker processes kept.", labels=["queue"])
+    for row in workers["scaling"]:
+        desired.add_metric([row["queue"]], row["desired"])
+        running.add_metric([row["queue"]], row["running"])
+    alive = GaugeMetricFamily("hivelog_supervisors", "Living supervisors.")
+    alive.add_metric([], len(workers["supervisors"]))
+    yield from (desired, running, alive)
 
 
 def _counters(ever: dict[str, QueueTotal]) -> Iterator[Metric]:

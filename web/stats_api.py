@@ -12,8 +12,8 @@ from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
 from .requests import Call
-from .stream import EventStream, narrowed, narrowed_workers
-from .summaries import WorkerStatus, stats_of_all, workers_now
+from .stream import EventStream, narrowed
+from .summaries import WorkerStatus, narrowed_workers, stats_of_all, workers_now
 
 
 class Stats(Struct):

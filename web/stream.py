@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -24,6 +23,7 @@ from .errors import Problem, invalid
 from .frames import Frame
 from .hub import Health, Hub, Snapshot, framed_health, framed_snapshot
 from .services import Services
+from .summaries import narrowed_workers
 
 HEARTBEAT: Final = 15.0
 SEND_TIMEOUT: Final = 10.0
@@ -127,16 +127,6 @@ class Cursor:
     def _of(self, stats: Snapshot) -> dict[str, Any]:
         queues = self._filter.queues
         return {name: of for name, of in stats.data.items() if queues is None or name in queues}
-
-
-def narrowed_workers(status: dict[str, Any], queues: Iterable[str] | None) -> dict[str, Any]:
-    """`/workers/status` for some queues only."""
-    if queues is None:
-        return status
-    wanted = set(queues)
-    workers = [worker for worker in status["workers"] if wanted & set(worker["queues"])]
-    active = sum(not worker["stale"] for worker in workers)
-    return {"workers": workers, "active": active, "total": len(workers)}
 
 
 class Places:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from ..broker.scales import Scale, Supervisor, running, scales, supervisors
 from ..events import times
 from ..events.read import head
 from ..projections.stats import QueueStats, queue_stats
@@ -41,12 +43,35 @@ class WorkerRow(Struct):
     stale: bool
 
 
+class SupervisorRow(Struct):
+    """A living supervisor and the process ids of the workers that it keeps, by queue."""
+
+    name: str
+    host: str
+    pid: int
+    processes: dict[str, list[int]]
+
+
+class ScalingRow(Struct):
+    """A queue's worker processes, on all hosts together. Pinned: set by hand, until it is given back."""
+
+    queue: str
+    desired: int
+    running: int
+    min: int
+    max: int
+    pinned: bool
+    reason: str | None
+
+
 class WorkerStatus(Struct):
     """`active` are those that are not stale."""
 
     workers: list[WorkerRow]
     active: int
     total: int
+    scaling: list[ScalingRow]
+    supervisors: list[SupervisorRow]
 
 
 class WorkersNow(Struct):
@@ -69,7 +94,10 @@ async def workers_now(services: Services) -> WorkersNow:
     async with services.pool.connection() as connection:
         now = await head(connection)
         rows = [_row(worker) for worker in await workers(connection)]
-    status = WorkerStatus(rows, sum(not row.stale for row in rows), len(rows))
+        among = await supervisors(connection)
+        scaling = [_scaling(scale, among) for scale in await scales(connection)]
+    kept = [SupervisorRow(each.name, each.host, each.pid, each.processes) for each in among]
+    status = WorkerStatus(rows, sum(not row.stale for row in rows), len(rows), scaling, kept)
     at = await services.engine.clock.now()
     return WorkersNow(now.position, at, msgspec.to_builtins(status))
 
@@ -82,3 +110,29 @@ def _row(worker: Worker) -> WorkerRow:
         None if beat is None else times.to_text(beat), worker.memory_mib, worker.loop_blocked,
         worker.stale,
     )  # fmt: skip
+
+
+def _scaling(scale: Scale, among: list[Supervisor]) -> ScalingRow:
+    bounds, scaled = scale.config.scaling, scale.scaled
+    return ScalingRow(
+        scale.queue, scale.desired, running(scale.queue, among), bounds.min, bounds.max,
+        scaled is not None and scaled.pinned, None if scaled is None else scaled.reason,
+    )  # fmt: skip
+
+
+def narrowed_workers(status: dict[str, Any], queues: Iterable[str] | None) -> dict[str, Any]:
+    """`/workers/status` for some queues only."""
+    if queues is None:
+        return status
+    wanted = set(queues)
+    workers = [worker for worker in status["workers"] if wanted & set(worker["queues"])]
+    active = sum(not worker["stale"] for worker in workers)
+    scaling = [row for row in status["scaling"] if row["queue"] in wanted]
+    supervisors = [
+        {**row, "processes": {queue: pids for queue, pids in row["processes"].items() if queue in wanted}}
+        for row in status["supervisors"]
+    ]
+    return {
+        "workers": workers, "active": active, "total": len(workers), "scaling": scaling,
+        "supervisors": supervisors,
+    }  # fmt: skip

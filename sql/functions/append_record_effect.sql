@@ -21,6 +21,11 @@ begin
         update hivelog.queues set paused = in_event = 'paused', position = pos
         where id = in_queue and paused <> (in_event = 'paused');
         if not found then return 'unchanged'; end if;
+    when 'scaled' then
+        update hivelog.queues set scaled = data, max_workers = coalesce((data ->> 'max_workers')::integer, max_workers),
+            config = config || jsonb_strip_nulls(jsonb_build_object('max_workers', data -> 'max_workers')),
+            position = case when data ? 'max_workers' then pos else position end
+        where id = in_queue;
     when 'worker_started' then
         insert into hivelog.sessions (id, session, name, host, pid, queues, types, slots, started_at,
             last_heartbeat, heartbeat, dead_after, schemas)
@@ -44,7 +49,7 @@ begin
         on conflict do nothing;
         if not found then return 'unchanged'; end if;
     else
-        null;  -- a plain fact: drained, scaled, session_opened, refused, tokens, actions, ...
+        null;  -- a plain fact: drained, session_opened, refused, tokens, actions, ...
     end case;
     return null;
 end $$;

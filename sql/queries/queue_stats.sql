@@ -6,10 +6,7 @@
 -- Windows are whole units that end with the current one: 60 and 3,600 seconds, 1,440 minutes; a day reads
 -- hours, and minutes only at its far edge. Ends are completed + failed + expired. Percentiles are nearest
 -- rank over hivelog.bucket's buckets (9 % wide, exact below 12 ms).
--- oldest_waiting_seconds: each (type, priority) of a queue keeps its ready jobs by id, and ids are by age, so
--- the oldest is the oldest of the first ones: one probe of the key a pair, however many jobs wait. It counts
--- from the time in the id, or from scheduled_for.
-with recursive clock as materialized (
+with clock as materialized (
     select b.position, greatest(hivelog.now(), b.recorded_at) as now,
         (select p.position from hivelog.projections p where p.name = 'jobs' and p.live) as projected
     from hivelog.batches b order by b.position desc limit 1
@@ -22,31 +19,6 @@ with recursive clock as materialized (
 ), chosen as materialized (
     select q.id, q.name, q.paused, q.max_workers from hivelog.queues q
     where case when %(queue)s::smallint is null then not q.deleted else q.id = %(queue)s end
-), first_jobs as (
-    select q.id as queue, r.* from chosen q
-    cross join lateral (
-        select r.type, r.priority, r.job, r.spec from hivelog.ready r where r.queue = q.id
-        order by r.type, r.priority desc, r.job limit 1
-    ) r
-    union all
-    select f.queue, n.type, n.priority, n.job, n.spec from first_jobs f
-    cross join lateral (
-        select * from (
-            (select 1 as turn, r.type, r.priority, r.job, r.spec from hivelog.ready r
-                where r.queue = f.queue and r.type = f.type and r.priority < f.priority
-                order by r.priority desc, r.job limit 1)
-            union all
-            (select 2, r.type, r.priority, r.job, r.spec from hivelog.ready r
-                where r.queue = f.queue and r.type > f.type
-                order by r.type, r.priority desc, r.job limit 1)
-        ) n
-        order by n.turn limit 1
-    ) n
-), oldest as (
-    select f.queue, min(greatest(
-        to_timestamp(('x' || substr(translate(f.job::text, '-', ''), 1, 12))::bit(48)::bigint / 1000.0),
-        (f.spec ->> 'scheduled_for')::timestamptz)) as since
-    from first_jobs f group by f.queue
 ), day as materialized (
     select m.queue, m.completed, m.failed, m.expired, m.run_ms, m.runs
     from chosen q, edges e, hivelog.queue_minutes m
@@ -113,6 +85,6 @@ left join today t on t.queue = q.id
 left join ended d on d.queue = q.id
 left join percentiles p on p.queue = q.id
 left join recent r on r.queue = q.id
-left join oldest o on o.queue = q.id
+left join lateral (select hivelog.oldest_ready(q.id) as since) o on true
 left join serving s on s.queue = q.id
 order by q.name

@@ -1,0 +1,47 @@
+"""A supervisor process: an engine, the supervisor on it, and signals.
+
+SIGTERM or SIGINT: its workers finish what they run within the grace time and give the rest back, then it
+ends. A second one: they give it back at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from typing import Final
+
+import structlog
+
+from ..settings import Settings
+from ..stopping import stop_tasks
+from .engine import Engine
+from .supervisor import Options, Supervising
+from .supervisor_workers import Command, WorkerProcesses
+
+_log = structlog.get_logger(__name__)
+
+# Beyond the grace time: a worker writes the ends of what it ran, and leaves.
+_PATIENCE: Final = 12.0
+
+
+async def run_supervisor(
+    settings: Settings, options: Options, command: Command, environment: Mapping[str, str]
+) -> None:
+    """Supervise until told to stop. Raises what opening the engine raises."""
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+    workers = WorkerProcesses(command, environment, options.name, settings.grace_seconds + _PATIENCE)
+    async with Engine(settings, name="supervise", pool_size=2) as engine:
+        supervising = Supervising(engine.appender, engine.names, engine.pool, workers, options)
+        running = asyncio.create_task(supervising.run(), name="supervise")
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        await stop_tasks(running, stopped)
+        _log.info("supervisor_stopping", workers=len(workers.all))
+        await workers.stop_all(hurry)
+        await supervising.leave()
+    if not running.cancelled() and (error := running.exception()) is not None:
+        raise error
