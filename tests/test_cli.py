@@ -12,8 +12,8 @@ import pytest
 from cli_world import Ran, World, environment_of, in_environment, served, wait_for
 
 COMMANDS = (
-    "up", "demo", "serve", "worker", "migrate", "enqueue", "jobs", "job", "queues", "config", "pause", "resume",
-    "drain", "retry", "cancel", "events", "failures", "rebuild", "diff", "doctor", "key", "bench",
+    "up", "demo", "serve", "worker", "supervise", "workers", "migrate", "enqueue", "jobs", "job", "queues", "config",
+    "pause", "resume", "drain", "retry", "cancel", "events", "failures", "rebuild", "diff", "doctor", "key", "bench",
 )  # fmt: skip
 NOBODY = "01900000-0000-7000-8000-000000000000"
 
@@ -66,6 +66,9 @@ def test_misuse_is_one_line_and_status_2(world: World) -> None:
         (("config", "retention_days"), "NAME=VALUE"),
         (("queues", "--set", "priority=1"), "which queue"),
         (("worker",), "--handlers"),
+        (("supervise",), "--handlers"),
+        (("workers", "stop"), "which worker"),
+        (("workers", "scale", "reports", "many"), "number"),
         (("rebuild", "everything"), "everything"),
         (("jobs", "--url", "localhost"), "http://"),
     ):
@@ -179,6 +182,22 @@ def test_queues_and_their_settings(server: World) -> None:
     refused = server.run("config", "job_persistence=false")
     assert refused.status == 1
     assert "job_persistence" in one_line(refused)
+
+
+def test_workers_are_told_how_many(server: World) -> None:
+    nobody = "; no supervisor runs for it: start `hivelog supervise`; 0 running now\n"
+    scaled = server.run("workers", "scale", "reports", "4")
+    assert scaled.out == "Queue reports scaled to 4 workers; max_workers raised to 4" + nobody
+    assert server.over_http("workers", "start", "reports", "--json").json["desired"] == 5
+    assert server.run("workers", "stop", "reports", "--json").json["desired"] == 4
+    shown = server.over_http("workers", "status").out
+    assert re.search(r"reports +4 +0 +2 +5 +by hand +one stopped by hand", shown), shown
+    assert "0 supervisors" in shown
+    back = server.run("workers", "scale", "reports", "auto", "--json").json
+    assert back["message"].startswith("Queue reports scales by itself again, from 4 workers")
+    assert server.run("workers", "stop", "--session", NOBODY).status == 1
+    [row] = [r for r in server.run("workers", "status", "--json").json["scaling"] if r["queue"] == "reports"]
+    assert (row["desired"], row["pinned"]) == (4, False)
 
 
 def test_events_by_the_page_and_filtered(server: World) -> None:

@@ -1,0 +1,178 @@
+"""`hivelog supervise` with real processes: what it keeps, what dies, and who stops what."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_world import World, environment_of, in_environment, served
+
+from .supervised import QUEUE, Crew, alive, kill, took
+
+
+@pytest.fixture
+def crew(
+    database: str, redis_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Crew]:
+    environment = environment_of(database, redis_url, tmp_path)
+    with in_environment(environment):
+        world = World(environment, capsys)
+        with served(world):
+            made = Crew(world, database, tmp_path)
+            yield made
+            made.close()
+
+
+def test_a_killed_worker_is_replaced_and_its_job_runs_elsewhere_long_before_dead_after(crew: Crew) -> None:
+    crew.bounds(min=2, max=2)
+    with crew.supervisor():
+        workers = crew.settled(2)
+        assert sorted(workers) == ["default-1@one", "default-2@one"]
+        file = crew.folder / "go"
+        job = crew.put("file_in_process", file=str(file))
+        crew.until(lambda: crew.job(job)["status"] == "processing")
+        name = crew.job(job)["worker_id"]
+        group = {pid for pid in _descendants(workers[name]) if alive(pid)}
+        assert len(group) >= 2  # the handler runs in a child of its own
+        kill(workers[name])
+        crew.until(lambda: not any(alive(pid) for pid in group))
+        seconds = took(lambda: crew.until(lambda: crew.events(job).count("started") == 2))
+        assert seconds < 20  # dead-after is 120 s here
+        file.touch()
+        crew.until(lambda: crew.job(job)["status"] == "completed")
+        assert crew.events(job) == ["enqueued", "started", "lost", "queued", "started", "completed"]
+        crew.until(lambda: len(crew.workers()) == 2 and crew.workers()[name] != workers[name])
+    [(actor, data)] = crew.rows(
+        "select a.name, e.data from hivelog.events e join hivelog.actors a on a.id = e.actor"
+        " where e.type = 'worker_lost'"
+    )
+    assert (actor, data) == ("supervisor:one", {"reason": "killed by SIGKILL"})
+
+
+def _descendants(pid: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and alive(int(entry.name)) and os.getpgid(int(entry.name)) == pid:
+            found.append(int(entry.name))
+    return found
+
+
+def test_numbers_set_by_hand_are_obeyed_and_survive_a_restart(crew: Crew) -> None:
+    with crew.supervisor():
+        crew.settled(1)
+        answer = crew.ask("POST", "/workers/scale", {"queue": QUEUE, "workers": 3})
+        assert answer["message"] == f"Queue {QUEUE} scaled to 3 workers"
+        assert (answer["desired"], answer["running"]) == (3, 1)
+        workers = crew.settled(3)
+        session = crew.rows("select session from hivelog.sessions where name = 'default-1@one'")[0][0]
+        crew.ask("POST", "/workers/stop", {"session": str(session)})
+        crew.until(lambda: "default-1@one" not in crew.workers())
+        assert crew.settled(2).items() <= workers.items()  # the others were left alone
+    assert not any(alive(pid) for pid in workers.values())
+    ended = crew.rows("select data ->> 'reason' from hivelog.events where type = 'worker_stopped' order by position")
+    assert [row[0] for row in ended] == ["stopped by token:admin", *["the supervisor stops"] * 2]
+    with crew.supervisor():
+        crew.settled(2)
+        status = crew.ask("GET", "/workers/status")
+        [row] = [row for row in status["scaling"] if row["queue"] == QUEUE]
+        assert (row["desired"], row["running"], row["pinned"]) == (2, 2, True)
+        metrics = crew.client.get("/metrics").text
+        assert f'hivelog_workers_desired{{queue="{QUEUE}"}} 2.0' in metrics
+        assert f'hivelog_workers_running{{queue="{QUEUE}"}} 2.0' in metrics
+        crew.ask("POST", "/workers/scale", {"queue": QUEUE, "workers": 0})
+        crew.settled(0)
+    assert [(actor, data["workers"], data["reason"]) for actor, data in crew.scales()] == [
+        ("leader", 1, "the queue's minimum"),
+        ("token:admin", 3, "set by hand"),
+        ("token:admin", 2, "default-1@one stopped by hand"),
+        ("token:admin", 0, "set by hand"),
+    ]
+
+
+def test_two_hosts_share_and_one_that_is_killed_leaves_nothing_behind(crew: Crew) -> None:
+    crew.bounds(min=4, max=4)
+    most = 0
+    with crew.supervisor(name="one") as one, crew.supervisor(name="two"):
+
+        def shared() -> bool:
+            nonlocal most
+            most = max(most, len(crew.workers()))
+            return len(crew.workers("one")) == len(crew.workers("two")) == 2
+
+        crew.until(shared)
+        assert most <= 4  # neither started all of it first
+        killed, kept = crew.workers("one"), crew.workers("two")
+        file = crew.folder / "go"
+        jobs = [crew.put("file_on_loop", file=str(file)) for _ in range(4)]
+        crew.until(lambda: all(crew.job(job)["status"] == "processing" for job in jobs))
+        kill(one.pid)
+        crew.until(lambda: len(crew.workers("two")) == 4)
+        # Its workers claim nothing more, and what they run comes to its end.
+        file.touch()
+        crew.until(lambda: all(crew.job(job)["status"] == "completed" for job in jobs))
+        assert all(crew.events(job) == ["enqueued", "started", "completed"] for job in jobs)
+        crew.until(lambda: not any(alive(pid) for pid in killed.values()))
+        assert kept.items() <= crew.workers().items()
+        ended = crew.rows("select data ->> 'reason' from hivelog.events where type = 'worker_stopped'")
+        assert {row[0] for row in ended} == {"its parent process ended"}
+        with crew.supervisor(name="one"):  # the next one takes its part again, and no more
+            crew.until(lambda: len(crew.workers("one")) == len(crew.workers("two")) == 2)
+            assert len(crew.workers()) == 4
+
+
+def test_one_signal_is_patient_and_a_second_one_is_not(crew: Crew) -> None:
+    file = crew.folder / "go"
+    with crew.supervisor(HIVELOG_GRACE_SECONDS="60") as process:
+        [pid] = crew.settled(1).values()
+        job = crew.put("file_on_loop", file=str(file))
+        crew.until(lambda: crew.job(job)["status"] == "processing")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(1.5)
+        assert process.poll() is None
+        assert alive(pid)
+        file.touch()
+        assert process.wait(20) == 0
+        assert crew.job(job)["status"] == "completed"
+    with crew.supervisor(HIVELOG_GRACE_SECONDS="60") as process:
+        [pid] = crew.settled(1).values()
+        job = crew.put("hang")
+        crew.until(lambda: crew.job(job)["status"] == "processing")
+        process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        process.send_signal(signal.SIGTERM)
+        assert took(lambda: process.wait(20)) < 10
+        assert not alive(pid)
+        assert crew.events(job) == ["enqueued", "started", "released"]
+    assert crew.rows("select count(*) from hivelog.supervisors") == [(0,)]
+
+
+def test_it_scales_with_the_work(crew: Crew) -> None:
+    crew.bounds(min=1, max=2, threshold=3)
+    file = crew.folder / "go"
+    with crew.supervisor():
+        crew.settled(1)
+        jobs = [crew.put("file_on_loop", file=str(file)) for _ in range(6)]
+        crew.settled(2)
+        file.touch()
+        crew.until(lambda: all(crew.job(job)["status"] == "completed" for job in jobs))
+    actor, data = crew.scales()[-1]
+    assert (actor, data["workers"]) == ("leader", 2)
+    assert data["reason"].endswith("jobs wait, more than 3")
+
+
+def test_a_worker_is_recycled_by_jobs_and_nothing_is_lost(crew: Crew) -> None:
+    with crew.supervisor("--max-jobs", "3"):
+        [pid] = crew.settled(1).values()
+        file = crew.folder / "notes"
+        jobs = [crew.put("note", file=str(file), n=n, seconds=0.3) for n in range(12)]
+        crew.until(lambda: all(crew.job(job)["status"] == "completed" for job in jobs))
+        crew.until(lambda: list(crew.workers().values()) not in ([pid], []))
+    assert len(file.read_text().splitlines()) == 12  # each once
+    reasons = crew.rows("select data ->> 'reason' from hivelog.events where type = 'worker_stopped'")
+    assert any(row[0].startswith("recycled: ") and row[0].endswith(" jobs, of 3 at most") for row in reasons)
+
+
