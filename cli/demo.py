@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
+import httpx
 import typer
 from rich.markup import escape
 
+from ..events.queue import DEFAULT_QUEUES
 from . import output
 from .app import RUN, Data, app
 from .errors import CommandError
@@ -24,6 +27,7 @@ _PROCESSES: Final = 6
 _SLOTS: Final = 4
 
 _GRACE: Final = 3.0  # seconds
+_PATIENCE: Final = 30.0  # seconds until every queue has a worker
 
 
 @app.command(rich_help_panel=RUN)
@@ -59,12 +63,26 @@ def demo(
         folder.mkdir(parents=True, exist_ok=True)
         async with sinks(seed) as receivers, producers(up) as client:
             up.supervise(HANDLERS, slots=_SLOTS, limit=_PROCESSES, extra=receivers.variables(folder))
+            await _until_all_work(up)
             output.note(f"[dim]Traffic begins; the summary comes in {summary_after:g} s.[/]")
             await _play(up, client, folder, rate=rate, seed=seed, summary_after=summary_after)
 
     # An export may take a minute: whoever presses Ctrl-C does not want to wait for it.
     grace = None if os.environ.get("HIVELOG_GRACE_SECONDS") else _GRACE
     return run(load_settings(host=host, port=port, data=data, grace_seconds=grace), beside)
+
+
+async def _until_all_work(up: Up) -> None:
+    """A worker for each queue, or half a minute: jobs that wait for the start say nothing about waiting."""
+    headers = {"authorization": f"Bearer {up.settings.admin_token}"}
+    deadline = time.monotonic() + _PATIENCE
+    async with httpx.AsyncClient(base_url=up.url, headers=headers, timeout=5) as client:
+        while time.monotonic() < deadline:
+            with contextlib.suppress(httpx.HTTPError, KeyError):
+                workers = (await client.get("/workers/status")).json()["workers"]
+                if len({queue for worker in workers for queue in worker["queues"]}) >= len(DEFAULT_QUEUES):
+                    return
+            await asyncio.sleep(0.1)
 
 
 async def _play(

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from hivelog.events.queue import DEFAULT_QUEUES
 from hivelog.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +48,20 @@ def test_the_environment_is_one_that_the_product_takes(monkeypatch: pytest.Monke
     assert settings.max_message_size == 1_048_576
     assert settings.database_url == "postgresql://app_user:app_secure_password_change_me@db:5432/sting_messaging"
     assert settings.data == Path("/app/data")
+
+
+def test_the_workers_are_supervised() -> None:
+    block = service("worker")
+    command = re.search(r'command: \["supervise", "--max-processes", "(\d+)"\]', block)
+    assert command
+    # The processes of the queues out of the box have room in it, at 100 MiB each.
+    least = sum(queue.scaling.min for queue in DEFAULT_QUEUES.values())
+    memory = re.search(r"mem_limit: (\d+)M", block)
+    assert memory
+    assert least <= int(command[1])
+    assert 100 * int(command[1]) <= int(memory[1])
+    # Compose must not kill what still drains: 30 s of grace, and what the supervisor adds.
+    assert int(re.search(r"stop_grace_period: (\d+)s", block)[1]) > 30 + 12  # type: ignore[index]
 
 
 def test_the_image_runs_without_rights() -> None:
