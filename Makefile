@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench chaos schema lock clean
+.PHONY: help demo up test check format bench chaos overload schema lock clean
 
 demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
 	@$(BIN)/hivelog demo
@@ -32,6 +32,9 @@ bench: $(READY) ## Measure against PgQueuer and Graphile Worker; writes bench.js
 
 chaos: $(READY) ## Ten minutes of faults under load, then every promise checked: CHAOS_SECONDS, CHAOS_SEED
 	@$(BIN)/python -m tests.chaos
+
+overload: $(READY) ## Three minutes of flood, then a thousand feed clients, fifty of which never read: OVERLOAD_SECONDS
+	@$(BIN)/python -m tests.overload
 
 schema: $(READY) ## Record the schema that the migrations make, in sql/schema.txt
 	@$(BIN)/pytest -q tests/test_schema.py --record-schema

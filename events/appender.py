@@ -1,8 +1,8 @@
 """One append in flight; what arrives meanwhile is the next batch.
 
 No timers: load makes batches larger, not answers later. Between two appends the database waits, so the next
-batch is sent before the last one's answer is read. Bounded: past `max_waiting` rows a submit is
-refused with Overloaded, so memory stays flat and callers learn at once.
+batch is sent before the last one's answer is read. Bounded: past `max_waiting` rows, or `max_bytes` of
+them, a submit is refused with Overloaded, so memory stays flat and callers learn at once.
 
 When the database goes away, impatient parts fail (their caller repeats with its idempotency key);
 patient ones (a worker's results) wait, and after the reconnect the log is asked whether their batch
@@ -40,14 +40,14 @@ class Appender:
 
     def __init__(
         self, log: Log, listeners: list[Callable[[Appended], None]] | None = None,
-        *, max_waiting: int = 50_000,
+        *, max_waiting: int = 50_000, max_bytes: int = 64 * 1024 * 1024,
     ) -> None:  # fmt: skip
         self.log = log
         self.listeners: list[Listener] = listeners if listeners is not None else []
-        self._max_waiting = max_waiting
+        self._max_waiting, self._max_bytes = max_waiting, max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._flying: list[_Waiting] = []
-        self._rows = 0
+        self._rows = self._bytes = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._down: Exception | None = None
@@ -88,8 +88,9 @@ class Appender:
 
     def post(self, part: Part) -> asyncio.Future[Outcome]:
         """`submit` without waiting."""
-        rows = part.rows()
-        if self._rows + rows > self._max_waiting and not part.patient:
+        rows, size = part.rows(), part.bytes()
+        full = self._rows + rows > self._max_waiting or self._bytes + size > self._max_bytes
+        if full and not part.patient:
             raise Overloaded("too many commands wait for the log")
         if self._down is not None and not part.patient:
             raise DatabaseUnavailable(str(self._down))
@@ -102,6 +103,7 @@ class Appender:
             return future
         self._waiting.append((part, future))
         self._rows += rows
+        self._bytes += size
         self._wake.set()
         return future
 
@@ -136,13 +138,14 @@ class Appender:
         rows = size = 0
         while self._waiting:
             part = self._waiting[0][0]
-            count = part.rows()
+            count, weight = part.rows(), part.bytes()
             rows += count
-            size += part.bytes()
+            size += weight
             if batch and (rows > _BATCH_ROWS or size > _BATCH_BYTES):
                 break
             batch.append(self._waiting.popleft())
             self._rows -= count
+            self._bytes -= weight
         return batch
 
     async def _append(self, batch: list[_Waiting]) -> None:
@@ -227,6 +230,7 @@ class Appender:
         for item in reversed(batch):
             self._waiting.appendleft(item)
             self._rows += item[0].rows()
+            self._bytes += item[0].bytes()
         self._wake.set()
 
     async def _outlast(self, error: Exception, batch: list[_Waiting]) -> None:
@@ -247,6 +251,7 @@ class Appender:
         waiting = self._fail(list(self._waiting), error, patient=False)
         self._waiting = deque(waiting)
         self._rows = sum(part.rows() for part, _ in waiting)
+        self._bytes = sum(part.bytes() for part, _ in waiting)
         _log.warning("database_unavailable", error=str(error))
         attempt = 0
         while not await self._reopen_once():

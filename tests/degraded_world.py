@@ -30,6 +30,7 @@ class Site:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
+        self.queues = ["work"]
         self.port = free_port()
         self.bases = [self.base]  # servers that a client may turn to
         self.client = httpx.AsyncClient(base_url=self.base, headers=HEADERS, timeout=20)
@@ -59,17 +60,19 @@ class Site:
         return self.process("serve", "--port", str(port or self.port))
 
     def worker(self, name: str, slots: int = 8) -> Any:
+        queues = (word for queue in self.queues for word in ("--queue", queue))
         return self.process(
-            "worker", "--handlers", MODULE, "--queue", "work", "--concurrency", str(slots), "--name", name
+            "worker", "--handlers", MODULE, *queues, "--concurrency", str(slots), "--name", name
         )
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[Process, Process]]:
-        """A server, the queue, and a worker of it."""
+        """A server, the queues, and a worker of them."""
         with self.serve() as serve:
             await until(self.is_ready, 40)
-            answer = await self.client.put("/queue/work", json={"max_retries": 0})
-            assert answer.status_code in (200, 201), answer.text
+            for queue in self.queues:
+                answer = await self.client.put(f"/queue/{queue}", json={"max_retries": 0})
+                assert answer.status_code in (200, 201), answer.text
             with self.worker("one") as worker:
                 yield serve, worker
 

@@ -30,7 +30,9 @@ _log = structlog.get_logger(__name__)
 
 _RING: Final = 10_000  # frames kept at least; twice as many at most
 _INBOX: Final = 20_000  # events that may wait to be encoded; beyond, clients read the log themselves
-_PAGE: Final = 500
+# Frames or events at a time: a thousand clients that are behind each hold a page in their buffers.
+_PAGE: Final = 100
+_BATCH: Final = 500  # events that are encoded together
 _LOOK: Final = 0.2  # s; other processes append without telling this one
 _OFTEN: Final = 0.5  # s between two statistics
 _SELDOM: Final = 5.0  # s after which they are sent unchanged
@@ -55,10 +57,11 @@ class Health(Struct, frozen=True):
 
 
 class Page(Struct):
-    """Frames after a position, and the position that they lead to."""
+    """Frames after a position, and the position that they lead to. `more`: ask again at once."""
 
     frames: list[Frame]
     position: int
+    more: bool = False
 
 
 class Hub:
@@ -131,7 +134,10 @@ class Hub:
                     raise
                 return Page([], position)
         start = bisect_right(self._positions, position)
-        return Page(self._frames[start:], max(self.position, position))
+        frames = self._frames[start : start + _PAGE]
+        if start + _PAGE < len(self._frames):
+            return Page(frames, frames[-1].position, more=True)
+        return Page(frames, max(self.position, position))
 
     async def _from_log(self, position: int) -> Page:
         services = self._get()
@@ -140,7 +146,7 @@ class Hub:
         if not events:
             return Page([], self._floor)
         assert self._encoder is not None
-        return Page(await self._encoder.frames(events, self.epoch), events[-1].position)
+        return Page(await self._encoder.frames(events, self.epoch), events[-1].position, more=True)
 
     def _empty(self, position: int, epoch: int) -> None:
         self._frames.clear()
@@ -176,7 +182,7 @@ class Hub:
                 self.notify()
 
     async def _encode_some(self) -> None:
-        events, self._inbox = self._inbox[:_PAGE], self._inbox[_PAGE:]
+        events, self._inbox = self._inbox[:_BATCH], self._inbox[_BATCH:]
         assert self._encoder is not None
         self.epoch = self._get().tail.epoch
         try:

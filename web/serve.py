@@ -13,6 +13,7 @@ import uvicorn
 from ..settings import Settings
 from .access import CODE_MINUTES, TOKEN_FILE, Access
 from .app import Application
+from .protocol import Protocol
 
 _log = structlog.get_logger(__name__)
 
@@ -42,7 +43,7 @@ def make_server(settings: Settings, application: Application, *, root_path: str 
         port=settings.port,
         root_path=root_path.rstrip("/"),
         loop="uvloop",
-        http="httptools",
+        http=Protocol,
         ws="websockets-sansio",
         ws_max_size=64 * 1024,
         lifespan="on",

@@ -11,6 +11,7 @@ from ..projections.stats import QueueStats, Throughput, queue_stats, throughput
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
+from .protocol import abort_of
 from .requests import Call
 from .stream import EventStream, narrowed
 from .summaries import WorkerStatus, narrowed_workers, stats_of_all, workers_now
@@ -64,7 +65,10 @@ async def status(call: Call) -> Answer:
     if b"text/event-stream" in call.headers.get(b"accept", b""):
         call.services.places.take(call.caller)
         last_id = call.header(b"last-event-id") or call.query.get("last_event_id")
-        return cast("Answer", EventStream(call.services, call.caller, filter_, last_id, call.receive))
+        stream = EventStream(
+            call.services, call.caller, filter_, last_id, call.receive, abort_of(call.scope)
+        )
+        return cast("Answer", stream)
     found = await stats_of_all(call.services)
     wanted = filter_.queues
     queues = {name: of for name, of in found.queues.items() if wanted is None or name in wanted}

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final
 
 from msgspec import Struct
@@ -98,11 +99,14 @@ class Cursor:
 
     async def frames(self) -> list[Frame]:
         """The next frames that fit; moves the position also past those that do not."""
-        page = await self._hub.after(self.position)
-        self.position = page.position
-        if self._filter.everything:
-            return page.frames
-        return [frame for frame in page.frames if self._filter.fits(frame)]
+        while True:
+            page = await self._hub.after(self.position)
+            self.position = page.position
+            if self._filter.everything:
+                return page.frames
+            frames = [frame for frame in page.frames if self._filter.fits(frame)]
+            if frames or not page.more:
+                return frames
 
     def snapshots(self) -> list[bytes]:
         """Health when it changed; statistics and workers, when there are newer ones than this client has."""
@@ -195,10 +199,16 @@ class EventStream:
     """The answer to `GET /queue/status` with `Accept: text/event-stream`."""
 
     def __init__(
-        self, services: Services, caller: Caller, filter_: Narrowed, last_id: str | None, receive: Receive
+        self,
+        services: Services,
+        caller: Caller,
+        filter_: Narrowed,
+        last_id: str | None,
+        receive: Receive,
+        abort: Callable[[], None],
     ) -> None:
         self._services, self._caller, self._filter = services, caller, filter_
-        self._last_id, self._receive = last_id, receive
+        self._last_id, self._receive, self._abort = last_id, receive, abort
 
     async def send(self, send: Send) -> None:
         """Stream until the client leaves, freezes, loses its session, or the server stops."""
@@ -229,7 +239,8 @@ class EventStream:
         try:
             await self._follow(send, cursor)
         except TimeoutError:
-            return  # frozen: nothing more to say to it
+            self._abort()  # frozen: nothing more to say to it
+            return
         await _send(send, b"event: bye\nretry: 1000\ndata: {}\n\n")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
