@@ -144,16 +144,28 @@ class Sessions:
             "blocked": blocked,
         }  # fmt: skip
         async with self._lock:
-            row = await self._execute(parameters)
+            row = await self._ask(parameters)
         if row is None:
             return Held([], list(tokens), [], gone=True)
         unlisted = [(job.bytes, token) for job, token in zip(row[2], row[3], strict=True)]
         return Held(row[0], row[1], unlisted)
 
+    async def _ask(self, parameters: dict[str, Any]) -> Any:
+        """At once again if the old connection is dead or silent: a session must not die with a connection,
+        and a second missed beat would be one too many."""
+        known = self._connection is not None
+        try:
+            return await self._execute(parameters)
+        except DatabaseUnavailable:
+            if not known:
+                raise
+        return await self._execute(parameters)
+
     async def _execute(self, parameters: dict[str, Any]) -> Any:
         try:
             if self._connection is None or self._connection.closed:
-                self._connection = await pool.connect(self._url, "hivelog heartbeat")
+                silence = self._heartbeat / 2
+                self._connection = await pool.connect(self._url, "hivelog heartbeat", silence=silence)
             cursor = await self._connection.execute(_HEARTBEAT, parameters)
             return await cursor.fetchone()
         except psycopg.OperationalError as error:

@@ -89,6 +89,7 @@ async def check_marks(connection: Connection) -> AsyncIterator[Finding]:
 async def check_jobs(connection: Connection) -> AsyncIterator[Finding]:
     """Over the whole log, so without a time limit."""
     await connection.execute("set statement_timeout = 0")
+    connection.silence = None
     rows = await _rows(connection, "doctor_jobs")
     for what, jobs, sample in rows:
         todo = f"`hivelog job {sample} --history`; {_BUG}"

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import psycopg
 from msgspec import Struct
 from psycopg.rows import dict_row
 

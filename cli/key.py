@@ -124,6 +124,7 @@ async def _connected(settings: Settings) -> AsyncIterator[pool.Connection]:
     connection = await pool.connect(settings.database_url, "hivelog key")
     try:
         await connection.execute("set statement_timeout = 0")
+        connection.silence = None
         yield connection
     finally:
         await connection.close()

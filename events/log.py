@@ -19,7 +19,7 @@ from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
 from .. import sql
-from . import answer, arrays, pool
+from . import answer, arrays, pool, silence
 from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
 from .parameters import CALLS, call_of, parameters
@@ -27,6 +27,10 @@ from .statement import Statements, columns
 from .times import milliseconds as milliseconds
 
 _log = structlog.get_logger(__name__)
+
+# An append that waits for the lock gives up after 10 s; so the log is asked early rather than late whether a
+# batch arrived, which is harmless if it is still on its way.
+_SILENCE = 15.0
 
 _APPENDS: dict[str, str] = {name: sql.load(name) for name in CALLS}
 # Every table of the append is reached by its key, whatever its statistics say at the moment: a plan made
@@ -126,8 +130,10 @@ class Log:
             flight.after = self.head
             self._launch(flight)
         assert flight.answer is not None
+        assert self._connection is not None
         try:
-            row = columns(await flight.answer)
+            with silence.heard_within(self._connection.pgconn, _SILENCE):
+                row = columns(await flight.answer)
         except psycopg.Error as error:
             raise self._translate(error, flight) from error
         except BaseException:

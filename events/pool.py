@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
-from psycopg import AsyncConnection
 from psycopg.conninfo import make_conninfo
-from psycopg.rows import TupleRow
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
-Connection: TypeAlias = AsyncConnection[TupleRow]
+from .silence import LONGEST, Connection
+
+__all__ = ["Connection", "Pool", "configure", "connect", "conninfo", "make_pool"]
 
 
 class Pool(AsyncConnectionPool[Connection]):
@@ -72,9 +72,10 @@ def conninfo(url: str, application_name: str) -> str:
     )
 
 
-async def connect(url: str, application_name: str) -> Connection:
-    """One configured connection of its own (append, heartbeats, LISTEN)."""
-    connection: Connection = await AsyncConnection.connect(conninfo(url, application_name))
+async def connect(url: str, application_name: str, *, silence: float = LONGEST) -> Connection:
+    """One configured connection of its own (append, heartbeats, LISTEN). `silence`: seconds."""
+    connection = await Connection.connect(conninfo(url, application_name))
+    connection.silence = silence
     await configure(connection)
     return connection
 
@@ -84,6 +85,7 @@ def make_pool(url: str, *, name: str = "hivelog", size: int = 4, **options: Any)
     asks while the database is away is told within two."""
     return Pool(
         conninfo(url, name),
+        connection_class=Connection,
         min_size=0,
         max_size=size,
         open=False,

@@ -71,6 +71,7 @@ async def diff(
     """Compare all of it, on a connection of its own in autocommit mode; `progress(jobs compared)` now and
     then. Reads one snapshot: appends go on meanwhile."""
     await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
+    connection.silence = None
     try:
         async with connection.transaction():
             await connection.execute("set local statement_timeout = 0")

@@ -87,6 +87,7 @@ async def _swap(connection: Connection, projection: Projection, at: Checkpoint, 
     async with connection.transaction() as transaction:
         # To compare millions of rows takes longer than any other statement of ours may.
         await connection.execute("set local statement_timeout = 0")
+        connection.silence = None
         live = await _hold(connection, at.name)
         # Nobody else moves the live checkpoint now: bring both to the same place.
         await _fold_to(connection, projection, at, live.position, batch)

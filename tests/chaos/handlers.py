@@ -87,16 +87,17 @@ async def _tick() -> None:
 
 
 async def _probe() -> None:
-    connection: psycopg.AsyncConnection[Any] | None = None
+    """A connection each time, and no waiting for an answer: one that never comes must not hide the next."""
+    asked: set[asyncio.Task[None]] = set()
     while True:
-        try:
-            async with asyncio.timeout(1):
-                connection = connection or await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"])
-                await connection.execute("select 1")
-                await connection.rollback()
-            _witness.note("reached")
-        except (psycopg.Error, TimeoutError):
-            if connection is not None:
-                connection.pgconn.finish()
-            connection = None
+        task = asyncio.create_task(_reach())
+        asked.add(task)
+        task.add_done_callback(asked.discard)
         await asyncio.sleep(PROBE)
+
+
+async def _reach() -> None:
+    with contextlib.suppress(psycopg.Error):
+        async with await psycopg.AsyncConnection.connect(os.environ["DATABASE_URL"], connect_timeout=2) as connection:
+            await connection.execute("select 1")
+            _witness.note("reached")
