@@ -18,6 +18,7 @@ from rich.text import Text
 _PAUSES: Final = (0.5, 30.0)  # seconds before a child that died is started again: first, longest
 _HEALTHY: Final = 20.0  # seconds after which a child counts as running well
 _LAST: Final = 8.0  # seconds for a child that is to stop at once
+_LAST_LINES: Final = 0.5  # seconds
 _LATE: Final = 15.0  # seconds beyond the grace time until a child without a parent ends in any case
 _COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue")
 _LINE: Final = 256 * 1024  # bytes of a log line that are read at most
@@ -92,6 +93,7 @@ class Children:
         self._console = console
         self._children: list[Child] = []
         self._tasks: list[asyncio.Task[None]] = []
+        self._copies: set[asyncio.Task[None]] = set()
         self._stopping = False
 
     def run(self, name: str, *arguments: str, environment: Mapping[str, str] = os.environ) -> Child:
@@ -132,8 +134,11 @@ class Children:
         while not self._is_stopping():
             started = time.monotonic()
             process = await child.start()
-            await self._copy(process, child.name, colour)
-            status = await process.wait()
+            copying = asyncio.create_task(self._copy(process, child.name, colour))
+            self._copies.add(copying)
+            copying.add_done_callback(self._copies.discard)
+            status = await _ended(process)
+            await asyncio.wait({copying}, timeout=_LAST_LINES)
             if self._is_stopping():
                 return
             pause = _PAUSES[0] if time.monotonic() - started > _HEALTHY else pause
@@ -163,6 +168,14 @@ class Children:
     def _say(self, name: str, colour: str, line: str) -> None:
         width = max(len(child.name) for child in self._children)
         self._console.print(Text.assemble((f"{name:<{width}} | ", colour), line), soft_wrap=True)
+
+
+async def _ended(process: asyncio.subprocess.Process) -> int:
+    """Its status. Not by `wait`, which waits for the end of its output too: processes that it made may hold
+    that open for long."""
+    while process.returncode is None:  # noqa: ASYNC110 - there is no event for it
+        await asyncio.sleep(0.1)
+    return process.returncode
 
 
 async def _all(tasks: Sequence[asyncio.Task[None]]) -> None:
