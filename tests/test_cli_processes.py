@@ -61,7 +61,7 @@ async def test_a_child_is_started_again_though_its_own_children_hold_its_output(
     assert child.process is not None
     began = time.monotonic()
     child.process.kill()
-    await until(lambda: child.starts == 2)
+    await until(lambda: child.starts == 2 and len(told.read_text().split()) == 4)
     assert time.monotonic() - began < 10
     assert "ended with signal SIGKILL; starting again" in said.getvalue()
     assert "x | hello" in said.getvalue()
@@ -71,3 +71,4 @@ async def test_a_child_is_started_again_though_its_own_children_hold_its_output(
     for pid in told.read_text().split():
         with contextlib.suppress(ProcessLookupError):
             os.kill(int(pid), signal.SIGKILL)
+    await until(lambda: not children._copies)
