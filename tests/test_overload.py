@@ -16,7 +16,7 @@ from hivelog.events.log import Log
 from .batches import Desk, part
 from .cli_world import TOKEN
 from .degraded_world import memory_mib, site
-from .overload.feed_clients import Sleeper, reading, stopped
+from .overload.feed_clients import Sleeper, bearer, reading, stopped
 from .overload.flood import flood
 from .test_append import assert_intact
 from .test_worker import until
@@ -94,8 +94,8 @@ async def test_readers_get_every_event_beside_some_that_do_not_read(
         with here.serve() as serve:
             await until(here.is_ready, 40)
             await here.client.put("/queue/work", json={})
-            readers, tasks = await reading(here.port, [TOKEN], number)
-            sleepers = [Sleeper(here.port, TOKEN) for _ in range(asleep)]
+            readers, tasks = await reading(here.port, [bearer(TOKEN)], number)
+            sleepers = [Sleeper(here.port, bearer(TOKEN)) for _ in range(asleep)]
             await asyncio.sleep(1)
             for _ in range(jobs // 500):
                 batch = [{"queue": "work", "type": "quiet", "payload": 1} for _ in range(500)]

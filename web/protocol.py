@@ -1,10 +1,13 @@
 """uvicorn's HTTP protocol, with the way out that ASGI lacks: to cut a connection whose client does not read.
 
-Without it such a connection is closed only when its buffer is empty, which it never gets.
+Without it such a connection is closed only when its buffer is empty, which it never gets. And the system
+would buffer megabytes for each before anybody noticed.
 """
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Callable
 from typing import Any, Final, cast
 
@@ -14,7 +17,15 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 _ABORT: Final = "hivelog.abort"
 
 
+_SEND_BUFFER: Final = 128 * 1024  # bytes; Linux doubles it, for its own books
+
+
 class Protocol(HttpToolsProtocol):
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if (link := transport.get_extra_info("socket")) is not None:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+
     def on_message_begin(self) -> None:
         super().on_message_begin()
         scope = cast("dict[str, Any]", self.scope)

@@ -19,9 +19,9 @@ class Reader:
         self.resets = 0
         self.ended = False
 
-    async def run(self, port: int, token: str) -> None:
+    async def run(self, port: int, identity: str) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        writer.write(_request(token))
+        writer.write(_request(identity))
         rest = b""
         try:
             while chunk := await reader.read(1 << 16):
@@ -36,29 +36,40 @@ class Reader:
 class Sleeper:
     """Opens the stream and never reads; its own buffer is small, so that the server's fills."""
 
-    def __init__(self, port: int, token: str) -> None:
+    def __init__(self, port: int, identity: str) -> None:
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.connect(("127.0.0.1", port))
-        self._socket.sendall(_request(token))
+        self._socket.sendall(_request(identity))
 
     def close(self) -> None:
         self._socket.close()
 
 
-def _request(token: str) -> bytes:
+def bearer(token: str) -> str:
+    return f"Authorization: Bearer {token}"
+
+
+def person(number: int) -> str:
+    """Behind a proxy that is trusted: so one run can be more callers than it has tokens."""
+    return f"X-User-ID: reader-{number}\r\nX-User-Role: viewer"
+
+
+def _request(identity: str) -> bytes:
     return (
         "GET /queue/status HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n"
-        f"Authorization: Bearer {token}\r\n\r\n"
+        f"{identity}\r\n\r\n"
     ).encode()
 
 
-async def reading(port: int, tokens: Sequence[str], number: int) -> tuple[list[Reader], list[asyncio.Task[None]]]:
-    """So many readers, each connected; the tokens share them."""
+async def reading(
+    port: int, identities: Sequence[str], number: int
+) -> tuple[list[Reader], list[asyncio.Task[None]]]:
+    """So many readers, each connected; the identities share them."""
     readers = [Reader() for _ in range(number)]
     tasks = []
     for n, reader in enumerate(readers):
-        tasks.append(asyncio.create_task(reader.run(port, tokens[n % len(tokens)])))
+        tasks.append(asyncio.create_task(reader.run(port, identities[n % len(identities)])))
         if n % 20 == 19:
             await asyncio.sleep(0.05)  # a listening socket's backlog is finite
     return readers, tasks

@@ -16,12 +16,12 @@ from rich.table import Table
 
 from ..bench.memory import resident_mib, watched
 from ..degraded_world import Site, site
-from .feed_clients import Reader, Sleeper, reading, stopped
+from .feed_clients import Reader, Sleeper, person, reading, stopped
 from .flood import Flooded, flood
 
 SECONDS = int(os.environ.get("OVERLOAD_SECONDS", "180"))
-READERS, ASLEEP, TO_A_TOKEN = 950, 50, 30
-EVENTS, CALL = 600, 20
+READERS, ASLEEP, TO_A_PERSON = 950, 50, 28
+EVENTS, CALL = 1200, 20
 FILES = 8192
 
 Row = tuple[str, str]
@@ -35,7 +35,8 @@ async def main() -> bool:
         assert servers.database_url is not None
         assert servers.redis_url is not None
         migrate.migrate(servers.database_url)
-        async with site(servers.database_url, servers.redis_url, Path(folder)) as here:
+        proxies = {"TRUSTED_PROXIES": "127.0.0.1/32"}
+        async with site(servers.database_url, servers.redis_url, Path(folder), **proxies) as here:
             here.queues = ["work", "other"]
             async with here.running() as processes:
                 flooded = await flood(here, servers.database_url, processes, SECONDS)
@@ -61,9 +62,9 @@ def _of_flood(found: Flooded) -> tuple[list[Row], bool]:
 async def _feed(here: Site, pid: int) -> tuple[list[Row], bool]:
     while not await here.is_ready():
         await asyncio.sleep(0.1)
-    tokens = [await _token(here, n) for n in range((READERS + ASLEEP) // TO_A_TOKEN + 1)]
-    readers, tasks = await reading(here.port, tokens, READERS)
-    sleepers = [Sleeper(here.port, tokens[n % len(tokens)]) for n in range(ASLEEP)]
+    people = [person(n) for n in range((READERS + ASLEEP) // TO_A_PERSON + 1)]
+    readers, tasks = await reading(here.port, people, READERS)
+    sleepers = [Sleeper(here.port, people[n % len(people)]) for n in range(ASLEEP)]
     await asyncio.sleep(2)
     before = resident_mib([pid])
     with watched([pid]) as peak:
@@ -84,12 +85,6 @@ async def _feed(here: Site, pid: int) -> tuple[list[Row], bool]:
         ("memory of the server, MiB", f"{before:.0f} with all connected, {peak.mib:.0f} at most"),
     ]
     return rows, complete == READERS and left == READERS
-
-
-async def _token(here: Site, number: int) -> str:
-    answer = await here.client.post("/tokens", json={"name": f"reader-{number}", "scopes": ["read"]})
-    answer.raise_for_status()
-    return str(answer.json()["token"])
 
 
 async def _all_seen(readers: list[Reader]) -> int:
