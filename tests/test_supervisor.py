@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Iterator
@@ -164,8 +165,17 @@ def test_it_scales_with_the_work(crew: Crew) -> None:
     assert data["reason"].endswith("jobs wait, more than 3")
 
 
-def test_a_worker_is_recycled_by_jobs_and_nothing_is_lost(crew: Crew) -> None:
-    with crew.supervisor("--max-jobs", "3"):
+@pytest.mark.parametrize(
+    ("option", "reason"),
+    [
+        (("--max-jobs", "3"), r"recycled: \d+ jobs, of 3 at most"),
+        (("--max-memory", "16"), r"recycled: \d+ MiB, more than 16"),
+    ],
+)
+def test_a_worn_worker_is_recycled_and_nothing_is_lost(
+    crew: Crew, option: tuple[str, str], reason: str
+) -> None:
+    with crew.supervisor(*option):
         [pid] = crew.settled(1).values()
         file = crew.folder / "notes"
         jobs = [crew.put("note", file=str(file), n=n, seconds=0.3) for n in range(12)]
@@ -173,6 +183,6 @@ def test_a_worker_is_recycled_by_jobs_and_nothing_is_lost(crew: Crew) -> None:
         crew.until(lambda: list(crew.workers().values()) not in ([pid], []))
     assert len(file.read_text().splitlines()) == 12  # each once
     reasons = crew.rows("select data ->> 'reason' from hivelog.events where type = 'worker_stopped'")
-    assert any(row[0].startswith("recycled: ") and row[0].endswith(" jobs, of 3 at most") for row in reasons)
+    assert any(re.fullmatch(reason, row[0]) for row in reasons)
 
 
