@@ -1,0 +1,59 @@
+"""`python -m tests.protocol`: many histories, one seed after the other; `make model`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from collections import Counter
+
+from .bugs import BUGS, found_by
+from .checker import Violation
+from .world import simulate
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.protocol", description=__doc__)
+    parser.add_argument("--seed", type=int, default=1, help="the first one")
+    parser.add_argument("--steps", type=int, default=5_000_000, help="in all")
+    parser.add_argument("--each", type=int, default=40_000, help="steps of one history, before it may come to rest")
+    parser.add_argument("--trace", type=int, default=40, help="lines of what led to a violation")
+    parser.add_argument("--bugs", action="store_true", help="leave out one guard after the other instead")
+    options = parser.parse_args()
+    return _bugs() if options.bugs else _histories(options)
+
+
+def _histories(options: argparse.Namespace) -> int:
+    began, done, total, broken = time.monotonic(), 0, Counter[str](), 0
+    seed = options.seed
+    while done < options.steps:
+        try:
+            world = simulate(seed, options.each)
+        except Violation as found:
+            broken += 1
+            world = found.world
+            print(f"seed {seed}: {found}")
+            for at, who, what in list(world.trace)[-options.trace :]:
+                print(f"  {at:9.3f} {who:12} {what[:200]}")
+        done += world.loop.steps
+        total.update(world.counts())
+        seed += 1
+    seconds = time.monotonic() - began
+    print(f"{done:,} steps in {seconds:.0f} s, seeds {options.seed} to {seed - 1}, violations: {broken}")
+    print(", ".join(f"{name} {count:,}" for name, count in sorted(total.items())))
+    return 1 if broken else 0
+
+
+def _bugs() -> int:
+    missed = 0
+    for bug in BUGS:
+        began = time.monotonic()
+        found = found_by(bug)
+        missed += found is None
+        said = "NOT FOUND" if found is None else f"{found.rule} (seed {found.seed}, {found.steps:,} steps)"
+        print(f"{bug.guard:52} {said}, {time.monotonic() - began:.1f} s", flush=True)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
