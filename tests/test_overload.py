@@ -94,9 +94,15 @@ async def test_readers_get_every_event_beside_some_that_do_not_read(
         with here.serve() as serve:
             await until(here.is_ready, 40)
             await here.client.put("/queue/work", json={})
+            async def open_streams() -> bool:
+                text = (await here.client.get("/metrics")).text
+                return f"hivelog_streams_open {number + asleep}.0" in text
+
             readers, tasks = await reading(here.port, [bearer(TOKEN)], number)
-            sleepers = [Sleeper(here.port, bearer(TOKEN)) for _ in range(asleep)]
-            await asyncio.sleep(1)
+            sleepers = [
+                Sleeper(here.port, bearer(TOKEN), websocket=n % 2 == 0) for n in range(asleep)
+            ]
+            await until(open_streams, 20)
             for _ in range(jobs // 500):
                 batch = [{"queue": "work", "type": "quiet", "payload": 1} for _ in range(500)]
                 assert (await here.client.post("/jobs", json=batch)).status_code == 201

@@ -1,4 +1,4 @@
-"""uvicorn's HTTP protocol, with the way out that ASGI lacks: to cut a connection whose client does not read.
+"""uvicorn's protocols, with the way out that ASGI lacks: to cut a connection whose client does not read.
 
 Without it such a connection is closed only when its buffer is empty, which it never gets. And the system
 would buffer megabytes for each before anybody noticed.
@@ -13,6 +13,8 @@ from typing import Any, Final, cast
 
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.http11 import Request
 
 _ABORT: Final = "hivelog.abort"
 
@@ -33,6 +35,13 @@ class Protocol(HttpToolsProtocol):
 
     def _abort(self) -> None:
         self.transport.abort()
+
+
+class WebSocketProtocol(WebSocketsSansIOProtocol):
+    def handle_connect(self, event: Request) -> None:
+        super().handle_connect(event)
+        if hasattr(self, "scope"):  # else the handshake was refused
+            cast("dict[str, Any]", self.scope)["extensions"][_ABORT] = self.transport.abort
 
 
 def abort_of(scope: Scope) -> Callable[[], None]:

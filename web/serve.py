@@ -13,7 +13,7 @@ import uvicorn
 from ..settings import Settings
 from .access import CODE_MINUTES, TOKEN_FILE, Access
 from .app import Application
-from .protocol import Protocol
+from .protocol import Protocol, WebSocketProtocol
 
 _log = structlog.get_logger(__name__)
 
@@ -44,7 +44,7 @@ def make_server(settings: Settings, application: Application, *, root_path: str 
         root_path=root_path.rstrip("/"),
         loop="uvloop",
         http=Protocol,
-        ws="websockets-sansio",
+        ws=WebSocketProtocol,
         ws_max_size=64 * 1024,
         lifespan="on",
         proxy_headers=False,  # TRUSTED_PROXIES decides, in `auth`

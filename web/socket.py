@@ -17,6 +17,7 @@ from ..stopping import stop_tasks
 from .callers import Caller
 from .dispatch import ANONYMOUS
 from .errors import Problem, answer_of, problem_of
+from .protocol import abort_of
 from .requests import Call
 from .services import Services
 from .stream import HEARTBEAT, RECHECK, SEND_TIMEOUT, Cursor, Narrowed, begin, narrowed, still_welcome
@@ -59,6 +60,8 @@ class StatusSocket:
         reader = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
+            if writer.done() and isinstance(writer.exception(), TimeoutError):
+                abort_of(call.scope)()  # frozen: it would never read the close either
         finally:
             await stop_tasks(writer, reader)
 

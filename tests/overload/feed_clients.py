@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
+import os
 import re
 import socket
 from collections.abc import Sequence
@@ -36,7 +38,13 @@ class Reader:
 class Sleeper:
     """Opens the stream and never reads; its own buffer is small, so that the server's fills."""
 
-    def __init__(self, port: int, identity: str) -> None:
+    def __init__(self, port: int, identity: str, *, websocket: bool = False) -> None:
+        if websocket:
+            key = base64.b64encode(os.urandom(16)).decode()
+            identity += (
+                f"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13"
+                f"\r\nSec-WebSocket-Key: {key}"
+            )
         self._socket = socket.socket()
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._socket.connect(("127.0.0.1", port))
