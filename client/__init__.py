@@ -14,7 +14,7 @@ import asyncio
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from types import TracebackType
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Literal, Self, Unpack
 from urllib.parse import quote
 
 import msgspec
@@ -233,8 +233,14 @@ class Client:
         return failures
 
     async def workers(self) -> dict[str, Any]:
-        """{workers: [{session, name, host, pid, queues, types, slots, busy, ...}], active, total}."""
+        """{workers: [{session, name, host, pid, queues, types, slots, busy, ...}], active, total, scaling,
+        supervisors}."""
         return await self._read("/workers/status")
+
+    async def scale(self, queue: str, workers: int | Literal["auto"]) -> dict[str, Any]:
+        """So many worker processes on all hosts, or "auto": {message, desired, running, position}."""
+        body = {"queue": queue, "workers": workers}
+        return _object.decode(await self._backend.call("POST", "/workers/scale", None, body))
 
     # -- queues ------------------------------------------------------------------------------------------
 

@@ -13,7 +13,7 @@ import threading
 from collections.abc import Coroutine, Iterable
 from datetime import datetime
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, TypeVar, Unpack
 
 from ..settings import Settings
 from . import Client, checked_options, transaction
@@ -167,6 +167,9 @@ class SyncClient:
 
     def workers(self) -> dict[str, Any]:
         return self._run(self._client.workers())
+
+    def scale(self, queue: str, workers: int | Literal["auto"]) -> dict[str, Any]:
+        return self._run(self._client.scale(queue, workers))
 
     def queues(self) -> list[Queue]:
         return self._run(self._client.queues())

@@ -127,7 +127,7 @@ class InlineBackend:
             case "GET", "events":
                 return self._events(query)
             case "GET", "workers", "status":
-                return {"workers": [], "active": 0, "total": 0}
+                return {"workers": [], "active": 0, "total": 0, "scaling": [], "supervisors": []}
             case "GET", "config":
                 return SystemConfig()
             case _, ("queue" | "queues"), *rest:

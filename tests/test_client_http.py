@@ -81,6 +81,9 @@ async def test_keys_and_commands(world: World) -> None:
     assert (await client.configure("new-one", priority=5)).config["priority"] == 5
     assert await client.failures() == []
     assert (await client.workers())["total"] == 0
+    assert (await client.scale("default", 7))["desired"] == 7
+    with pytest.raises(hivelog.UnknownQueue):
+        await client.scale("nowhere", 1)
 
 
 async def test_errors_are_the_same_family(world: World) -> None:

@@ -43,6 +43,8 @@ def test_the_same_methods_without_async(client: SyncClient) -> None:
     assert client.configure("mine").name in {queue.name for queue in client.queues()}
     assert (client.failures(), client.workers()["total"]) == ([], 0)
     assert "retention_days" in client.config()
+    assert client.scale("default", 7)["desired"] == 7
+    assert client.scale("default", "auto")["desired"] == 5
 
 
 def test_many_threads_share_one(client: SyncClient) -> None:
