@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench chaos overload model schema lock clean
+.PHONY: help demo up test check format bench chaos overload model soak schema lock clean
 
 demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
 	@$(BIN)/hivelog demo
@@ -38,6 +38,9 @@ overload: $(READY) ## Three minutes of flood, then a thousand feed clients, fift
 
 model: $(READY) ## The protocol simulated for five million steps: MODEL_STEPS, MODEL_SEED
 	@$(BIN)/python -m tests.protocol --steps $${MODEL_STEPS:-5000000} --seed $${MODEL_SEED:-1}
+
+soak: $(READY) ## An hour of steady load, then an hour of it beside an old snapshot: SOAK_SECONDS, SOAK_RATE
+	@$(BIN)/python -m tests.soak
 
 schema: $(READY) ## Record the schema that the migrations make, in sql/schema.txt
 	@$(BIN)/pytest -q tests/test_schema.py --record-schema
