@@ -62,6 +62,7 @@ class Runner:
         self._encode = msgspec.json.Encoder().encode
         # Threads cannot be killed: one that outlives its attempt goes on using a slot.
         self.stuck_threads = 0
+        self._all_stuck_since: float | None = None
 
     async def run(self, handler: Handler, ctx: JobContext, body: bytes, timeout: float | None) -> Ending:
         """Never raises; a cancelled task answers Failure("cancelled")."""
@@ -127,6 +128,15 @@ class Runner:
 
     def _unstick(self) -> None:
         self.stuck_threads -= 1
+
+    def all_stuck(self, slots: int, seconds: float) -> bool:
+        """Whether that many threads have outlived their attempts for so long. To be asked now and then."""
+        now = time.monotonic()
+        if self.stuck_threads < slots:
+            self._all_stuck_since = None
+            return False
+        self._all_stuck_since = self._all_stuck_since or now
+        return now - self._all_stuck_since >= seconds
 
     def _success(self, result: Any) -> Ending:
         if result is None:

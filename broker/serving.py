@@ -36,9 +36,13 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     why: Callable[[], str] = lambda: "stopped"
 
 
-async def run_worker(settings: Settings, options: WorkerOptions) -> None:
-    """Work until told to stop. Raises HandlerError before anything is claimed, KeyError for a queue that
-    does not exist, and what opening the engine raises."""
+async def run_worker(settings: Settings, options: WorkerOptions) -> bool:
+    """Work until told to stop; False if it stopped because every slot is held by a handler that does not
+    return, so that another process should take its place.
+
+    Raises HandlerError before anything is claimed, KeyError for a queue that does not exist, and what
+    opening the engine raises.
+    """
     registry.load(list(options.modules))
     if not registry.handlers:
         raise HandlerError(f"no handler in {', '.join(options.modules) or 'no module at all'}")
@@ -55,6 +59,7 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> None:
             await worker.run(await _queues(engine, registry, options.queues))
         finally:
             await engine.claims.stop()
+    return not worker.exhausted
 
 
 async def make_worker(engine: Engine, handlers: Registry, options: WorkerOptions) -> Worker:

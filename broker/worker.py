@@ -95,6 +95,7 @@ class Worker:
         self._clock = (0, 0.0)  # the database's time, and when we heard it
         self._launched = 0.0  # when the last turn's jobs were started
         self.session: Session | None = None
+        self.exhausted = False  # it stopped because no slot is left that could run anything
 
     # -- life --------------------------------------------------------------------------------------------
 
@@ -338,6 +339,10 @@ class Worker:
             self._obey(held)
         # A sick database must not breed duplicates: who cannot beat does not claim.
         self._source.paused = held is None
+        if not self.exhausted and self._runner.all_stuck(self.slots, self._grace):
+            _log.error("every_slot_is_stuck", name=self.name, slots=self.slots)
+            self.exhausted = True
+            self.stop()
 
     def _obey(self, held: Held) -> None:
         for token in held.cancel:

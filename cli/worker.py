@@ -13,7 +13,7 @@ import typer
 
 from ..stopping import stop_tasks
 from .app import RUN, Data, app
-from .errors import MISUSED, CommandError
+from .errors import FAILED, MISUSED, CommandError
 
 Handlers = Annotated[
     list[str] | None,
@@ -68,14 +68,16 @@ def worker(
         from .reload import run_and_reload
 
         return run_and_reload(_without_reload(sys.argv[1:]), Path.cwd())
-    _leave_stuck_handlers(_run(modules, tuple(queue or ()), concurrency, name, data))
-    return 0
+    well, deaf = _run(modules, tuple(queue or ()), concurrency, name, data)
+    status = 0 if well else FAILED
+    _leave_stuck_handlers(deaf, status)
+    return status
 
 
 def _run(
     modules: tuple[str, ...], queues: tuple[str, ...], slots: int, name: str | None, data: Path | None
-) -> int:
-    """Answers how many handlers are left that nothing ends."""
+) -> tuple[bool, int]:
+    """Answers whether it stopped because it was told to, and how many handlers are left that nothing ends."""
     import uvloop
 
     from ..broker.serving import WorkerOptions, run_worker
@@ -88,25 +90,25 @@ def _run(
         options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name, why=why_stopped)
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
-            deaf = runner.run(_without_the_deaf(run_worker(settings, options)))
+            well, deaf = runner.run(_without_the_deaf(run_worker(settings, options)))
         except KeyError as error:
             known = "`hivelog queues` lists them"
             raise CommandError(f"there is no queue {error.args[0]!r}", known) from error
         if not deaf:
             runner.close()
-    return deaf
+    return well, deaf
 
 
-async def _without_the_deaf(work: Coroutine[Any, Any, None]) -> int:
-    """Do the work; answers how many tasks are left that swallow every cancellation. To close the loop
-    would be to wait for them."""
-    await work
+async def _without_the_deaf(work: Coroutine[Any, Any, bool]) -> tuple[bool, int]:
+    """Do the work; answers what it came to, and how many tasks are left that swallow every cancellation.
+    To close the loop would be to wait for them."""
+    well = await work
     left = asyncio.all_tasks() - {asyncio.current_task()}
     await stop_tasks(*left)
-    return sum(not task.done() for task in left)
+    return well, sum(not task.done() for task in left)
 
 
-def _leave_stuck_handlers(deaf: int) -> None:
+def _leave_stuck_handlers(deaf: int, status: int) -> None:
     """A thread cannot be killed, and Python waits for it at the end; nor can a task that swallows its
     cancellation. The job was given back and may run elsewhere already: the process goes without."""
     from ..broker.attempt import stuck_threads
@@ -115,7 +117,7 @@ def _leave_stuck_handlers(deaf: int) -> None:
         print(f"hivelog worker: left {stuck} handler(s) that did not return", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(0)
+        os._exit(status)
 
 
 def importable_from_here() -> None:

@@ -166,3 +166,20 @@ async def test_a_handler_that_swallows_its_cancellation(
         if stop:
             assert bench.types(job) == ["enqueued", "started", "released"]
     assert_intact(database)
+
+
+async def test_a_worker_whose_slots_are_all_stuck_makes_room_for_another(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    """It could run nothing any more, and would look alive for ever. Whoever keeps it running starts a new one."""
+    options = {"HIVELOG_GRACE_SECONDS": "1", "HIVELOG_HEARTBEAT_SECONDS": "1",
+               "HIVELOG_DEAD_AFTER_SECONDS": "3"}  # fmt: skip
+    async with bench_of(database, redis_url) as bench:
+        with worker(database, redis_url, tmp_path, **options) as process:
+            jobs = [await bench.put("deaf_in_thread", timeout=1) for _ in range(10)]
+            for job in jobs:
+                await bench.happened(job, "expired", seconds=30)
+            assert await asyncio.to_thread(process.wait, 20) == 1
+        sessions = "select type::text from hivelog.events where type::text like 'worker%'"
+        assert [row[0] for row in bench.probe.execute(sessions).fetchall()] == ["worker_started", "worker_stopped"]
+    assert_intact(database)
