@@ -45,15 +45,28 @@ def git(*arguments: str) -> bytes:
     return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, check=True).stdout
 
 
+def migrations(commit: str) -> list[str]:
+    """Names and contents of a tree's migrations, in their order."""
+    listed = git("ls-tree", "--format=%(path) %(objectname)", commit, "--", "sql/migrations/")
+    return listed.decode().splitlines()
+
+
 def previous_commit() -> str:
-    """Skips where the history does not go back so far."""
+    """Of the trees before a change, the last that could have been installed: its migrations are the first of
+    today's, unchanged. Not so in the middle of a change that was committed in steps. Skips where the history
+    does not go back so far."""
     try:
         if git("status", "--porcelain", "--", *CHANGED).strip():
             return "HEAD"
-        changed = git("log", "-1", "--format=%H", "--", *CHANGED).decode().strip()
-        return git("rev-parse", "--verify", f"{changed}^").decode().strip()
+        today = migrations("HEAD")
+        for changed in git("log", "-20", "--format=%H", "--", *CHANGED).decode().split():
+            before = git("rev-parse", "--verify", f"{changed}^").decode().strip()
+            known = migrations(before)
+            if known == today[: len(known)]:
+                return before
     except (OSError, subprocess.CalledProcessError):
-        pytest.skip("the version before is not here: a shallow clone, or no git at all")
+        pass
+    pytest.skip("the version before is not here: a shallow clone, or no git at all")
 
 
 @pytest.fixture
