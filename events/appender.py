@@ -31,6 +31,8 @@ Listener = Callable[[Appended], None]
 _BATCH_ROWS = 2_000
 _BATCH_BYTES = 4 * 1024 * 1024
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
+# Batches in a row that came back unwritten from a server that answers, before that is an outage too.
+_BLINKS = 2
 
 _Waiting = tuple[Part, "asyncio.Future[Outcome]"]
 
@@ -51,6 +53,7 @@ class Appender:
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._down: Exception | None = None
+        self._setbacks = 0  # batches in a row that did not get into the log
         self.last: Appended | None = None
 
     async def start(self) -> None:
@@ -173,7 +176,7 @@ class Appender:
             raise error
 
     def _deliver(self, appended: Appended, batch: list[_Waiting]) -> None:
-        self.last = appended
+        self.last, self._setbacks = appended, 0
         for (_, future), outcome in zip(batch, appended.outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
@@ -224,7 +227,13 @@ class Appender:
         if appended is not None:
             self._deliver(appended, batch)
             return
-        self._requeue([item for item in batch if not item[1].done()])
+        unwritten = [item for item in batch if not item[1].done()]
+        self._setbacks += 1
+        if self._setbacks > _BLINKS:
+            # It is there and takes nothing: its disk is full, or it may only read.
+            await self._outlast(lost, unwritten)
+        else:
+            self._requeue(unwritten)
 
     def _requeue(self, batch: list[_Waiting]) -> None:
         for item in reversed(batch):
@@ -253,10 +262,15 @@ class Appender:
         self._rows = sum(part.rows() for part, _ in waiting)
         self._bytes = sum(part.bytes() for part, _ in waiting)
         _log.warning("database_unavailable", error=str(error))
+        if self._setbacks > _BLINKS:
+            await self._rest(self._setbacks - _BLINKS)
         attempt = 0
         while not await self._reopen_once():
-            delay = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
-            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+            await self._rest(attempt)
             attempt += 1
         self._down = None
         _log.info("database_back", head=self.log.head)
+
+    async def _rest(self, attempt: int) -> None:
+        delay = _BACKOFF[min(attempt, len(_BACKOFF) - 1)]
+        await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter

@@ -46,8 +46,8 @@ _RECOVERED_JOBS = sql.load("recovered_starts")
 class Lost(DatabaseUnavailable):
     """The connection died with a batch under way."""
 
-    def __init__(self, batch_id: bytes, after: int, parts: list[Part]) -> None:
-        super().__init__("the database went away during an append")
+    def __init__(self, batch_id: bytes, after: int, parts: list[Part], why: str | None = None) -> None:
+        super().__init__(why or "the database went away during an append")
         self.batch_id = batch_id
         self.after = after
         self.parts = parts
@@ -164,7 +164,7 @@ class Log:
             return Lost(flight.batch_id, flight.after, flight.parts)
         if error.sqlstate and error.sqlstate[:2] in ("53", "57", "55", "58", "25", "40"):
             # Full disk, shutdown, timeouts, read-only standby, deadlock: nothing is wrong with the batch.
-            return Lost(flight.batch_id, flight.after, flight.parts)
+            return Lost(flight.batch_id, flight.after, flight.parts, error.diag.message_primary)
         return error
 
     async def recover(self, lost: Lost) -> Appended | None:

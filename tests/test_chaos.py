@@ -13,14 +13,14 @@ from .chaos.run import Options, run
 from .chaos.story import Story
 from .queue_model import Seen
 
-SEED, SECONDS = int(os.environ.get("CHAOS_SEED", "1")), 28.0
+SEED, SECONDS = int(os.environ.get("CHAOS_SEED", "1")), 34.0
 JOB, WORKER, QUEUE = b"j" * 16, b"w" * 16, 1
 SPEC = {"type": "work", "priority": 100, "max_retries": 3}
 
 
 async def test_half_a_minute_of_faults_loses_nothing_and_does_nothing_twice() -> None:
     off = {"fsync": "off", "full_page_writes": "off"}  # no fault here cuts the power
-    outcome = await run(Options(SEED, SECONDS, FAULTS, apart=1.4, parameters=off), lambda _: None)
+    outcome = await run(Options(SEED, SECONDS, FAULTS, apart=1.3, parameters=off), lambda _: None)
     checked = outcome.checked
     assert not checked.faults, "\n".join(lines(outcome))
     assert (checked.lost, checked.duplicated_ends) == (0, 0)

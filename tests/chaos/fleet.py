@@ -51,6 +51,10 @@ class Member:
         assert self.process is not None
         return self.process.pid
 
+    @property
+    def clock(self) -> Path:
+        return self.folder / f"{self.kind}-{self.number}.clock"
+
     def start(self) -> None:
         self.starts += 1
         arguments = ["serve", "--port", str(self.port), "--no-migrate"]
@@ -59,7 +63,7 @@ class Member:
         with (self.folder / f"{self.kind}-{self.number}.log").open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hivelog.cli", *arguments],
-                env=self.environment | {"CHAOS_NAME": self.name}, cwd=ROOT, stdout=log, stderr=log,
+                env=self.environment | {"CHAOS_NAME": self.name, "CHAOS_CLOCK": str(self.clock)}, cwd=ROOT, stdout=log, stderr=log,
                 stdin=subprocess.DEVNULL,
             )  # fmt: skip
 
@@ -70,6 +74,12 @@ class Member:
         if self.alive():
             assert self.process is not None
             self.process.send_signal(number)
+
+    def step_clock(self, seconds: float) -> None:
+        """Its wall clock is off by so much from now on (`clock/sitecustomize.py`)."""
+        draft = self.clock.with_suffix(".new")
+        draft.write_text(f"{seconds}")
+        draft.replace(self.clock)
 
     async def ended(self) -> int:
         assert self.process is not None
@@ -150,7 +160,7 @@ def _environment(folder: Path, database: Proxy, redis: Proxy) -> dict[str, str]:
         "DATABASE_URL": database.url, "REDIS_URL": redis.url, "HIVELOG_ADMIN_TOKEN": TOKEN,
         "HIVELOG_HEARTBEAT_SECONDS": str(HEARTBEAT), "HIVELOG_DEAD_AFTER_SECONDS": str(DEAD_AFTER),
         "HIVELOG_GRACE_SECONDS": str(GRACE), "HIVELOG_DATA": str(folder), "CHAOS_RECORDS": str(folder),
-        "PYTHONPATH": str(ROOT), "LOG_FORMAT": "json",
+        "PYTHONPATH": f"{ROOT}:{Path(__file__).parent / 'clock'}", "LOG_FORMAT": "json",
     }  # fmt: skip
 
 

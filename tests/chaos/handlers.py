@@ -10,6 +10,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ async def narrow(ctx: JobContext, payload: dict[str, Any]) -> None:
 async def watch(state: dict[str, Any]) -> None:
     """Notes that the loop is alive, and whether the database can be reached from here: what a session could
     do is judged by this and not by what the product did."""
-    _witness.note("here", pid=os.getpid(), wall=time.time())
+    # Not by time.time, which may be off by then.
+    _witness.note("here", pid=os.getpid(), wall=datetime.now(UTC).timestamp())
     state["watching"] = [asyncio.create_task(_tick()), asyncio.create_task(_probe())]
 
 

@@ -24,6 +24,7 @@ from .checker import Checked, check
 from .faults import Fault
 from .fleet import TOKEN, fleet
 from .producer import Producer
+from .records import Record
 from .schedule import Planned, plan
 from .servers import Postgres, Valkey
 from .world import World
@@ -123,7 +124,7 @@ class Chaos:
         self.happened: list[Happened] = []
         self.died: list[str] = []
         self.faults: list[str] = []
-        self._began = time.time()
+        self._record = Record(folder / "harness.faults")
         self.producer = Producer(world.fleet.urls, world.postgres.url, folder, options.seed, options.rate)
 
     async def run(self) -> None:
@@ -165,11 +166,11 @@ class Chaos:
         began = time.time()
         await self._options.faults[planned.kind](self.world, random.Random(planned.seed))
         self.happened.append(Happened(planned.kind, began, time.time()))
+        self._record.note("fault", kind=planned.kind, began=began, ended=time.time())
 
     async def _come_to_rest(self, producing: asyncio.Task[None]) -> None:
         """Faults have stopped. Jobs pile up behind a pause, Redis must be what the log says; then all ends."""
         self._say("coming to rest")
-        await self.world.fleet.answering()
         await self._switch("pause")
         await asyncio.sleep(1)
         self.producer.stopping.set()
@@ -189,7 +190,7 @@ class Chaos:
         headers = {"Authorization": f"Bearer {TOKEN}"}
         async with httpx.AsyncClient(headers=headers, timeout=20) as client:
             for queue in QUEUES:
-                for url in itertools.islice(itertools.cycle(self.world.fleet.urls), 50):
+                for url in itertools.islice(itertools.cycle(self.world.fleet.urls), 120):
                     with contextlib.suppress(httpx.TransportError):
                         if (await client.post(f"{url}/queue/{queue}/{how}")).is_success:
                             break

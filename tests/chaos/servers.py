@@ -75,8 +75,11 @@ class Postgres:
         send(self.pids(), number)
 
     def remove(self) -> None:
+        """All but its log, which goes beside the records."""
         self.signal(signal.SIGCONT)
         self.kill()
+        for log in self.data.glob("server.*"):
+            shutil.copy(log, self._folder.with_name(f"postgres-{log.name}"))
         embedded.remove(self._folder)
 
 
@@ -121,9 +124,13 @@ class Valkey:
             self._process.kill()
             self._process.wait()
 
-    def signal(self, number: int) -> None:
+    @property
+    def pid(self) -> int:
         assert self._process is not None
-        self._process.send_signal(number)
+        return self._process.pid
+
+    def signal(self, number: int) -> None:
+        send([self.pid], number)
 
     def dump(self) -> None:
         """Keep what it holds now; it is loaded at the next start."""
