@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import signal
 import sys
 import threading
 import time
@@ -134,6 +135,7 @@ def watched(observer: Observer, title: str, seconds: float) -> tuple[Window, Win
 
 
 def main(run: Callable[[Installation, str], bool] = soak) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with running_server() as server:
         url = server.fresh("soak")
         made = Installation(url, server.redis_url, QUEUE, encrypted=False)
