@@ -42,6 +42,9 @@ model: $(READY) ## The protocol simulated for five million steps: MODEL_STEPS, M
 soak: $(READY) ## An hour of steady load, then an hour of it beside an old snapshot: SOAK_SECONDS, SOAK_RATE
 	@$(BIN)/python -m tests.soak
 
+recovery: $(READY) ## How long it takes until things go on after a failure: RECOVERY_ROUNDS, RECOVERY_JOBS
+	@$(BIN)/python -m tests.chaos.recovery
+
 schema: $(READY) ## Record the schema that the migrations make, in sql/schema.txt
 	@$(BIN)/pytest -q tests/test_schema.py --record-schema
 

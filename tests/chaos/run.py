@@ -80,7 +80,7 @@ Say = Callable[[str], None]
 async def run(options: Options, say: Say) -> Outcome:
     """Everything, in a folder of its own that goes with it unless `keep` or something was found."""
     folder = Path(tempfile.mkdtemp(prefix="hivelog-chaos-"))
-    async with _world(options, folder) as world:
+    async with open_world(folder, options.parameters) as world:
         say("starting")
         world.fleet.start()
         await world.fleet.answering()
@@ -95,9 +95,10 @@ async def run(options: Options, say: Say) -> Outcome:
 
 
 @contextlib.asynccontextmanager
-async def _world(options: Options, folder: Path) -> AsyncIterator[World]:
+async def open_world(folder: Path, parameters: Mapping[str, str]) -> AsyncIterator[World]:
+    """Servers that run, migrated, and processes that are not started yet."""
     with contextlib.ExitStack() as stack:
-        postgres = Postgres(folder / "postgres", options.parameters)
+        postgres = Postgres(folder / "postgres", parameters)
         stack.callback(postgres.remove)
         (folder / "valkey").mkdir()
         valkey = Valkey(folder / "valkey")
