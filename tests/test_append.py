@@ -7,6 +7,7 @@ import random
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import msgspec
 import psycopg
 import pytest
 from hivelog.events.appender import Appender
@@ -118,6 +119,26 @@ async def test_workers_racing_for_the_same_jobs_start_each_once(database: str) -
         " from hivelog.events",
     )
     assert ended == started == done
+    assert_intact(database)
+
+
+@pytest.mark.parametrize("ends", [False, True])
+async def test_only_what_has_ended_is_retried(database: str, appender: Appender, ends: bool) -> None:
+    """Whatever its version: where the log lost its tail, a job can stand at the same version and be alive."""
+    desk = Desk(database)
+    job = desk.enqueue()
+    await appender.submit(part(job))
+    outcome = await appender.submit(part(desk.start(job)))
+    if ends:
+        await appender.submit(part(complete(outcome.started[0])))
+    again = desk.cancel(job)
+    again.event, again.source, again.target = "requeued", "ended", "ready"
+    again.version, again.spec = 2 + ends, msgspec.Raw(job.spec)
+    again.attempt, again.retry, again.enqueued, again.size = 1, 0, 1, job.size
+    outcome = await appender.submit(part(again))
+    assert bool(outcome.refused) is not ends
+    assert rows(database, "select count(*) from hivelog.leases") == [(not ends,)]
+    assert rows(database, "select count(*) from hivelog.ready") == [(ends,)]
     assert_intact(database)
 
 

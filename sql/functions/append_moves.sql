@@ -3,8 +3,8 @@
 --   queue, type, priority, due_at (the key a waiting job has now), token (of a lease),
 --   new_priority, new_due_at, retry, attempt, enqueued, size, expires_at, spec (ended jobs bring them),
 --   data, slot, body, digest (base64), body_size}]
--- Guard: the live row with that key and version, the lease with that token, or the last event of an
--- ended job. Refusals are `conflict`: reload, decide again.
+-- Guard: the live row with that key and version, the lease with that token, or the version of an ended
+-- job and that its last event is an end. Refusals are `conflict`: reload, decide again.
 create or replace function hivelog.append_moves(
     moves jsonb, h bigint, t timestamptz,
     out refused_n integer[], out refused_code text[], out accepted integer,
@@ -51,8 +51,13 @@ create or replace function hivelog.append_moves(
             select i.*, row_number() over (partition by i.job order by i.n) as turn
             from i where i.source = 'ended'
         ) e
-        where e.turn = 1 and e.version = (
-            select v.version from hivelog.events v where v.stream = e.job order by v.version desc limit 1
+        -- The version alone would do, were it not for logs that lost their tail: there a job can stand at
+        -- the same version and be alive.
+        where e.turn = 1 and (
+            select v.version = e.version and (
+                v.type in ('completed', 'failed', 'cancelled', 'expired', 'payload_erased')
+                or v.type = 'lost' and v.data ->> 'to' in ('failed', 'cancelled'))
+            from hivelog.events v where v.stream = e.job order by v.version desc limit 1
         )
     ), gone as (
         select * from from_pending union all select * from from_ready

@@ -9,9 +9,18 @@ from uuid import UUID
 import msgspec
 from hivelog.events import times
 from hivelog.events.batch import Move, Record
+from hivelog.events.read import Event
 
 from .tables import Depth, QueueRow, Row, SessionRow
 from .writer import Writer
+
+_ENDS = frozenset({"completed", "failed", "cancelled", "expired", "payload_erased"})
+
+
+def _is_end(event: Event) -> bool:
+    if event.type == "lost":
+        return (event.data or {}).get("to") in ("failed", "cancelled")
+    return event.type in _ENDS
 
 
 class Moves(Writer):
@@ -58,6 +67,8 @@ class Moves(Writer):
     def _ended(self, job: bytes, move: Move) -> Row | None:
         stream = self._tables.streams.get(job)
         if stream is None or (stream[-1].version != move.version and "version" not in self._off):
+            return None
+        if not _is_end(stream[-1]):
             return None
         assert move.queue is not None
         return Row(
