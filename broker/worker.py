@@ -14,10 +14,9 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeAlias
+from typing import Any
 
 import structlog
-from msgspec import Struct
 
 from ..events import ids
 from ..events.appender import Appender
@@ -31,6 +30,7 @@ from .context import JobContext, JobInfo
 from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
 from .registry import Registry
+from .running import Ended, Running
 from .sessions import Held, Session, Sessions
 from .source import Source
 from .watchdog import Watchdog
@@ -40,20 +40,6 @@ _log = structlog.get_logger(__name__)
 _HALVES_FROM = 40  # slots
 _QUICK = 0.005  # seconds: jobs that were all over so soon will probably be so again
 _FINAL_FLUSH = 10.0  # seconds that a stopping worker waits for its last append
-
-
-class Running(Struct, eq=False):
-    """A lease that this worker holds."""
-
-    job: Started
-    key: JobKey
-    ctx: JobContext
-    task: asyncio.Task[None] | None = None
-    dropped: bool = False  # lost or released: its outcome is not ours to tell any more
-
-
-# An attempt that is over: its lease, the end to write, and what it came to (None: given back).
-Ended: TypeAlias = tuple[Running, End, Ending | None]
 
 
 class Worker:
