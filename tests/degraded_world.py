@@ -30,7 +30,7 @@ class Site:
 
     def __init__(self, environment: dict[str, str]) -> None:
         self.environment = environment
-        self.queues = ["work"]
+        self.queues = ["orders"]
         self.port = free_port()
         self.bases = [self.base]  # servers that a client may turn to
         self.client = httpx.AsyncClient(base_url=self.base, headers=HEADERS, timeout=20)
@@ -94,7 +94,7 @@ class Site:
         body = {"type": "note", "payload": payload, "metadata": {"max_retries": 0}}
         try:
             answer = await self.timed(
-                "POST", f"{self.bases[0]}/queue/work/jobs", json=body, headers={"idempotency-key": key}
+                "POST", f"{self.bases[0]}/queue/orders/jobs", json=body, headers={"idempotency-key": key}
             )
         except httpx.TransportError:
             self.answered[0] += 1

@@ -18,7 +18,7 @@ from .test_worker import until
 
 __all__ = ["valkey"]  # a fixture
 JOBS = 120
-READS = ("/queues", "/jobs", "/events", "/queue/work/stats", "/queue/work/jobs", "/workers/status", "/failures")
+READS = ("/queues", "/jobs", "/events", "/queue/orders/stats", "/queue/orders/jobs", "/workers/status", "/failures")
 _STORIES = """
 select array_agg(type::text order by version) from hivelog.events
 where queue is not null and type::text in ('enqueued', 'started', 'completed', 'failed', 'lost', 'released')

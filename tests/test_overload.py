@@ -45,14 +45,14 @@ async def test_past_its_bound_the_api_answers_503_and_does_not_grow(
     async with site(database, redis_url, tmp_path) as here:
         with here.serve() as serve:
             await until(here.is_ready, 40)
-            await here.client.put("/queue/work", json={})
-            await here.client.post("/queue/work/jobs", json=body)
+            await here.client.put("/queue/orders", json={})
+            await here.client.post("/queue/orders/jobs", json=body)
             before = memory_mib(serve)
             with psycopg.connect(database) as conn:
                 # Whoever appends waits behind this one, as behind a slow disk.
                 conn.execute("select pg_advisory_xact_lock(hivelog.append_lock())")
                 calls = [
-                    asyncio.create_task(here.client.post("/queue/work/jobs", json=body)) for _ in range(90)
+                    asyncio.create_task(here.client.post("/queue/orders/jobs", json=body)) for _ in range(90)
                 ]
                 await asyncio.sleep(0.1)
 
@@ -76,7 +76,7 @@ async def test_past_its_bound_the_api_answers_503_and_does_not_grow(
 
 async def test_a_flooded_queue_does_not_starve_another(database: str, redis_url: str, tmp_path: Path) -> None:
     async with site(database, redis_url, tmp_path) as here:
-        here.queues = ["work", "other"]
+        here.queues = ["orders", "other"]
         async with here.running() as processes:
             found = await flood(here, database, processes, 8)
     assert found.acknowledged > 2_000
@@ -93,7 +93,7 @@ async def test_readers_get_every_event_beside_some_that_do_not_read(
     async with site(database, redis_url, tmp_path) as here:
         with here.serve() as serve:
             await until(here.is_ready, 40)
-            await here.client.put("/queue/work", json={})
+            await here.client.put("/queue/orders", json={})
             async def open_streams() -> bool:
                 text = (await here.client.get("/metrics")).text
                 return f"hivelog_streams_open {number + asleep}.0" in text
@@ -104,7 +104,7 @@ async def test_readers_get_every_event_beside_some_that_do_not_read(
             ]
             await until(open_streams, 20)
             for _ in range(jobs // 500):
-                batch = [{"queue": "work", "type": "quiet", "payload": 1} for _ in range(500)]
+                batch = [{"queue": "orders", "type": "quiet", "payload": 1} for _ in range(500)]
                 assert (await here.client.post("/jobs", json=batch)).status_code == 201
 
             async def all_seen() -> bool:

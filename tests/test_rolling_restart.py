@@ -38,7 +38,7 @@ async def test_everything_is_restarted_in_turn_under_load(
             return running
 
         servers = {port: await serving(port) for port in ports}
-        await here.client.put("/queue/work", json={"max_retries": 0})
+        await here.client.put("/queue/orders", json={"max_retries": 0})
         workers = {name: working(name) for name in ("one", "two")}
         follower = Follower(here)
         following = asyncio.create_task(follower.run())

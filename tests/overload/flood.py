@@ -45,22 +45,22 @@ class Flooded:
 
 
 async def flood(site: Site, database: str, processes: Sequence[Process], seconds: float) -> Flooded:
-    """Flood `work` and use `other` as ever, for so long."""
+    """Flood `orders` and use `other` as ever, for so long."""
     found = Flooded()
     until = time.monotonic() + seconds
     tasks = [_produce(site, found, until) for _ in range(2)]
     await asyncio.gather(*tasks, _quiet(site, until), _weigh(found, processes, until))
-    stats = (await site.client.get("/queue/work/stats")).json()
+    stats = (await site.client.get("/queue/orders/stats")).json()
     found.depth = stats["stats"]["depth"] + stats["stats"]["processing"]
     with psycopg.connect(database) as conn:
-        row = conn.execute(_DEPTH, (stats["position"], "work")).fetchone()
+        row = conn.execute(_DEPTH, (stats["position"], "orders")).fetchone()
         found.counted = row[0] if row else -1
         found.waits = [wait for (wait,) in conn.execute(_WAITS, ("other",)).fetchall()]
     return found
 
 
 async def _produce(site: Site, found: Flooded, until: float) -> None:
-    jobs = [_job("work", {"file": "/dev/null", "seconds": 0.02}) for _ in range(_CALL)]
+    jobs = [_job("orders", {"file": "/dev/null", "seconds": 0.02}) for _ in range(_CALL)]
     while time.monotonic() < until:
         answer = await site.client.post("/jobs", json=jobs)
         if answer.status_code == 201:

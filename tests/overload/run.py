@@ -37,7 +37,7 @@ async def main() -> bool:
         migrate.migrate(servers.database_url)
         proxies = {"TRUSTED_PROXIES": "127.0.0.1/32"}
         async with site(servers.database_url, servers.redis_url, Path(folder), **proxies) as here:
-            here.queues = ["work", "other"]
+            here.queues = ["orders", "other"]
             async with here.running() as processes:
                 flooded = await flood(here, servers.database_url, processes, SECONDS)
                 rows, good = _of_flood(flooded)
@@ -70,7 +70,7 @@ async def _feed(here: Site, pid: int) -> tuple[list[Row], bool]:
     with watched([pid]) as peak:
         began = time.monotonic()
         for _ in range(EVENTS // CALL):
-            batch = [{"queue": "work", "type": "quiet", "payload": 1} for _ in range(CALL)]
+            batch = [{"queue": "orders", "type": "quiet", "payload": 1} for _ in range(CALL)]
             (await here.client.post("/jobs", json=batch)).raise_for_status()
             await asyncio.sleep(0.3)
         complete = await _all_seen(readers)
