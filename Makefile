@@ -5,10 +5,13 @@ SHELL := /bin/bash
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-PYTEST_ARGS ?= -n 2
+# As many as CI has cores: with more, processes that tests start miss their time limits.
+PYTEST_ARGS ?= -n 2 --dist worksteal
+# These hold the product to fractions of a second, and so have the machine for themselves.
+ALONE := tests/test_misbehaving.py tests/test_overload.py tests/test_source.py
 
 .DEFAULT_GOAL := help
-.PHONY: help demo up test check format bench chaos overload model soak schema lock clean
+.PHONY: help demo up test browser chromium screenshots check style types imports format bench chaos overload model soak schema lock clean
 
 demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
 	@$(BIN)/hivelog demo
@@ -16,12 +19,30 @@ demo: $(READY) ## Real work flowing through a live page, until Ctrl-C
 up: $(READY) ## Server and a worker on this machine, with PostgreSQL and Valkey built in
 	@$(BIN)/hivelog up
 
-test: check ## Every check, then every test
-	@$(BIN)/pytest $(PYTEST_ARGS)
+test: $(READY) ## Every check, then every test
+	@$(MAKE) --no-print-directory -j 4 check chromium
+	@$(BIN)/pytest $(PYTEST_ARGS) $(addprefix --ignore=,$(ALONE))
+	@$(BIN)/pytest $(ALONE)
+	@$(MAKE) --no-print-directory browser
 
-check: $(READY) ## Style, types and the direction of imports
+browser: $(READY) chromium ## The dashboard clicked through in a real Chromium (part of make test)
+	@$(BIN)/pytest tests/browser
+
+chromium:
+	@bash deploy/install-chromium.sh
+
+screenshots: $(READY) chromium ## Pictures of every page into build/screenshots, a chosen few into docs/img
+	@PYTHONPATH=tests $(BIN)/python -m tests.browser.screenshots
+
+check: style types imports ## Style, types and the direction of imports
+
+style: $(READY)
 	@$(BIN)/ruff check .
+
+types: $(READY)
 	@$(BIN)/mypy
+
+imports: $(READY)
 	@$(BIN)/lint-imports --no-logo
 
 format: $(READY) ## Sort imports and fix what ruff can fix by itself
@@ -58,7 +79,7 @@ clean: ## Remove .venv, caches and build results
 
 help: ## This list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /\1\t/' | \
-		while IFS=$$'\t' read -r name text; do printf '  make %-8s %s\n' "$$name" "$$text"; done
+		while IFS=$$'\t' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 $(READY): requirements.lock pyproject.toml deploy/make-venv.sh
 	@bash deploy/make-venv.sh $(VENV)

@@ -130,6 +130,7 @@ _VARIABLES: Final[tuple[tuple[str, str, Parser], ...]] = (
     ("storage_backend", "MESSAGING_STORAGE_BACKEND", _choice("postgresql")),
     ("max_message_size", "MAX_MESSAGE_SIZE", _whole(1024, 64 * 1024 * 1024)),
     ("retention_days", "MESSAGE_RETENTION_DAYS", _whole(1, 36_500)),
+    ("archive", "HIVELOG_ARCHIVE", str),
     ("host", "HIVELOG_HOST", str),
     ("port", "HIVELOG_PORT", _whole(0, 65_535)),
     ("handlers", "HIVELOG_HANDLERS", _list),
@@ -139,7 +140,10 @@ _VARIABLES: Final[tuple[tuple[str, str, Parser], ...]] = (
     ("grace_seconds", "HIVELOG_GRACE_SECONDS", _seconds(0, 86_400)),
     ("child_memory_mib", "HIVELOG_CHILD_MEMORY_MIB", _whole(16, 1 << 24)),
     ("data", "HIVELOG_DATA", Path),
-    ("signing_key", "HIVELOG_SIGNING_KEY", str),
+    ("signing_keys", "HIVELOG_SIGNING_KEY", _keys),
+    ("anchor_file", "HIVELOG_ANCHOR_FILE", Path),
+    ("anchor_url", "HIVELOG_ANCHOR_URL", _url("http", "https")),
+    ("anchor_seconds", "HIVELOG_ANCHOR_SECONDS", _seconds(1, 86_400)),
     ("trusted_proxies", "TRUSTED_PROXIES", _networks),
     ("log_level", "LOG_LEVEL", _choice("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")),
     ("log_format", "LOG_FORMAT", _choice("console", "json")),
@@ -152,6 +156,7 @@ _SECRETS: Final = frozenset(
         "MESSAGING_ENCRYPTION_KEY",
         "HIVELOG_ADMIN_TOKEN",
         "HIVELOG_SIGNING_KEY",
+        "HIVELOG_ANCHOR_URL",
     }
 )
 
@@ -169,6 +174,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     storage_backend: str = "postgresql"
     max_message_size: int = 1_048_576  # bytes of an encoded payload
     retention_days: int = 30
+    archive: str | None = None  # a directory for what retention takes from the log; "none": for nobody
     host: str = "127.0.0.1"
     port: int = 8889
     handlers: tuple[str, ...] = ()  # modules that a worker imports
@@ -178,7 +184,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     grace_seconds: float = 30.0
     child_memory_mib: int | None = None  # of a handler with isolation="process"
     data: Path = Path()  # never empty after `load`
-    signing_key: str | None = None
+    signing_keys: tuple[str, ...] = ()  # the first seals the log, former ones endorse it
+    anchor_file: Path | None = None  # gets a line a seal now and then: on another volume
+    anchor_url: str | None = None  # gets the same by POST
+    anchor_seconds: float = 300.0
     trusted_proxies: tuple[str, ...] = ()  # addresses and networks
     log_level: str = "INFO"
     log_format: str = "console"
@@ -199,6 +208,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             raise SettingsError(f"unknown setting: {error}") from None
         settings._check()
         return settings
+
+    @property
+    def archive_to(self) -> Path | None:
+        """Where retention archives to; None: what it takes from the log is gone."""
+        if self.archive == "none":
+            return None
+        return self.data / "archive" if self.archive is None else Path(self.archive)
 
     def _check(self) -> None:
         if self.dead_after_seconds < 3 * self.heartbeat_seconds:

@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 
-from . import child_main
+from . import child_main, sandbox
 from .child_main import HEADER, Task
 from .child_output import ChildOutput
 from .context import JobContext
@@ -62,18 +62,19 @@ async def run(
     """
     task = Task(
         handler.function.__module__, handler.type, ctx.job, ctx.attempt, ctx.token, body, result_limit,
-        handler.memory_mib or memory_mib,
+        handler.memory_mib or memory_mib, shadow=sandbox.active is not None,
     )  # fmt: skip
     ours, theirs = socket.socketpair()
     printed, printing = _context.Pipe(duplex=False)
-    process = _context.Process(target=child_main.main, args=(theirs, printing, task), daemon=True)
-    # Ours is closed last: a child whose worker has gone ends at once.
+    theirs_too, life = _context.Pipe(duplex=False)
+    process = _context.Process(target=child_main.main, args=(theirs, printing, theirs_too, task), daemon=True)
     reader, writer = await asyncio.open_unix_connection(sock=ours)
     output = ChildOutput(printed, ctx.job.id)
     try:
-        await _start(process, theirs, printing)
+        await _start(process, theirs, printing, theirs_too)
         return await _supervised(process, reader, ctx, output, task.memory_mib)
     finally:
+        life.close()  # the child ends at once, if it has not
         writer.close()
         output.close()
 
@@ -127,6 +128,9 @@ async def _answer(reader: asyncio.StreamReader, ctx: JobContext) -> Any:
         kind, *rest = msgspec.msgpack.decode(await reader.readexactly(size))
         if kind == "progress":
             ctx.progress(rest[0], rest[1])
+        elif kind == "enqueued":
+            if sandbox.active is not None:
+                sandbox.active.enqueue(*rest)
         elif kind == "result":
             return None if rest[0] is None else msgspec.Raw(rest[0])
         else:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
 import io
 import os
@@ -19,12 +18,15 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from . import sandbox
+from .child_end import end_with_the_other_end
 from .context import JobContext, JobInfo, Progress
 from .registry import registry
 
 HEADER = 4  # bytes that say how long a message is
 MESSAGE_BYTES = 2000
 TEXT_BYTES = 64 * 1024
+_sending = threading.Lock()  # a handler may report from threads of its own
 
 
 class Task(Struct, frozen=True):
@@ -38,24 +40,24 @@ class Task(Struct, frozen=True):
     body: bytes
     result_limit: int
     memory_mib: int | None
+    shadow: bool = False  # nothing of it may reach the log
 
 
-def main(link: socket.socket, output: Connection, task: Task) -> None:
-    """Run the handler; send progress and the answer."""
+def main(link: socket.socket, output: Connection, life: Connection, task: Task) -> None:
+    """Run the handler; send progress and the answer. The worker holds the other end of `life`."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the worker's to handle
     os.setpgid(0, 0)  # what the handler starts is ended with it
+    end_with_the_other_end(life)
     _write_to(output)
-    done = threading.Event()
-    threading.Thread(target=_end_with_the_worker, args=(link, done), daemon=True).start()
     answer = _attempt(link, task)
     sys.stdout.flush()
-    done.set()
     send(link, *answer)
 
 
 def send(link: socket.socket, kind: str, *rest: Any) -> None:
     message = msgspec.msgpack.encode([kind, *rest])
-    link.sendall(len(message).to_bytes(HEADER, "big") + message)
+    with _sending:
+        link.sendall(len(message).to_bytes(HEADER, "big") + message)
 
 
 def _write_to(output: Connection) -> None:
@@ -68,17 +70,10 @@ def _write_to(output: Connection) -> None:
             stream.reconfigure(line_buffering=True)
 
 
-def _end_with_the_worker(link: socket.socket, done: threading.Event) -> None:
-    """The worker never sends: reading ends when it has gone. Its lease is lost then, the job may run again
-    elsewhere, and nobody would ever end this one."""
-    with contextlib.suppress(OSError):
-        link.recv(1)
-    if not done.is_set():
-        os.killpg(0, signal.SIGKILL)
-
-
 def _attempt(link: socket.socket, task: Task) -> tuple[Any, ...]:
     kind = "error"
+    if task.shadow:
+        sandbox.active = sandbox.Recorder(lambda queue, of: send(link, "enqueued", queue, of))
     try:
         registry.load([task.module])
         _limit(task.memory_mib)

@@ -11,6 +11,7 @@ from msgspec import Struct, field
 from ..events import ids
 from ..events.batch import Started
 from ..events.types import JobSpec
+from . import sandbox
 
 
 class JobInfo(Struct, frozen=True, gc=False):
@@ -97,6 +98,8 @@ class JobContext:
     @property
     def log(self) -> Any:
         """A structlog logger that names job, type and attempt in every line."""
+        if self._log is None and sandbox.active is not None:
+            self._log = sandbox.SilentLog()
         if self._log is None:
             job = self.job
             self._log = structlog.get_logger("job").bind(job=job.id, type=job.type, attempt=self.attempt)

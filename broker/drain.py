@@ -24,6 +24,7 @@ from ..events.log import milliseconds
 from ..events.names import SYSTEM_STREAM, Names, Queue
 from ..events.pool import Pool
 from ..stopping import stop_tasks
+from .action_log import duty, record
 from .errors import invalid, unknown_queue
 from .leadership import Leadership
 
@@ -109,10 +110,10 @@ class Drains:
 
     async def _start(self, queue: Queue, until: int, matched: int, actor: int) -> DrainResult:
         action_id = str(uuid4())
-        await self._leadership.claim([_duty(action_id)])
+        await self._leadership.claim([duty(action_id)])
         data = types.ActionStarted(action_id, "drain", until, matched, {"queue": queue.name})
-        record = _system("action_started", data, actor, queue.id)
-        outcome = await self._appender.submit(Part(records=[record]))
+        started = record("action_started", data, actor, queue.id)
+        outcome = await self._appender.submit(Part(records=[started]))
         action = Action(
             action_id, "drain", queue.id, until, matched, actor, outcome.recorded_at, None, 0,
             outcome.positions["r"][0],
@@ -138,11 +139,11 @@ class Drains:
         if resumed:
             cancelled = await self._count(action)
         finished = types.ActionFinished(action.action_id, cancelled)
-        records = [_system("action_finished", finished, action.actor, action.queue)]
+        records = [record("action_finished", finished, action.actor, action.queue)]
         if queue is not None:
             records.insert(0, _drained(queue, action.position, cancelled, action.actor))
         await self._appender.submit(Part(records=records))
-        await self._leadership.release([_duty(action.action_id)])
+        await self._leadership.release([duty(action.action_id)])
 
     async def _count(self, action: Action) -> int:
         parameters = {
@@ -158,7 +159,7 @@ class Drains:
         resumed = 0
         for action in await self._actions(None):
             running = any(task.get_name() == f"drain {action.action_id}" for task in self._tasks)
-            if not running and await self._leadership.claim([_duty(action.action_id)]):
+            if not running and await self._leadership.claim([duty(action.action_id)]):
                 _log.info("drain_resumed", action=action.action_id)
                 self._spawn(action, resumed=True)
                 resumed += 1
@@ -179,7 +180,7 @@ class Drains:
         tasks = list(self._tasks)
         await stop_tasks(*tasks)
         if tasks:
-            await self._leadership.release([_duty(t.get_name().split()[1]) for t in tasks])
+            await self._leadership.release([duty(t.get_name().split()[1]) for t in tasks])
 
     # -- the work ----------------------------------------------------------------------------------------
 
@@ -194,7 +195,7 @@ class Drains:
                 met += len(moves)
                 cancelled += len(moves) - len(outcome.refused)
                 if action_id is not None:
-                    await self._leadership.claim([_duty(action_id)])
+                    await self._leadership.claim([duty(action_id)])
                 # The appender takes what others have submitted meanwhile before the next chunk.
                 await asyncio.sleep(0)
             if met == 0:
@@ -233,16 +234,6 @@ def _drained(queue: Queue, until: int, cancelled: int, actor: int) -> Record:
     data = msgspec.Raw(msgspec.json.encode(types.Drained(until, cancelled)))
     stream = str(UUID(bytes=queue.stream))
     return Record(stream=stream, event="drained", actor=actor, queue=queue.id, data=data)
-
-
-def _system(event: str, data: Struct, actor: int, queue: int) -> Record:
-    stream = str(UUID(bytes=SYSTEM_STREAM))
-    raw = msgspec.Raw(msgspec.json.encode(data))
-    return Record(stream=stream, event=event, actor=actor, queue=queue, data=raw)
-
-
-def _duty(action_id: str) -> str:
-    return f"action:{action_id}"
 
 
 def _action(row: Any) -> Action:

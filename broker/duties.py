@@ -33,7 +33,7 @@ Duty = Callable[[], Awaitable[None]]
 
 _BACKOFF: Final = (1.0, 2.0, 5.0, 10.0, 30.0)
 _PARTITIONS_EVERY: Final = 30.0
-_ACTIONS_EVERY: Final = 15.0
+ACTIONS_EVERY: Final = 15.0
 _BULKS_EVERY: Final = 5.0
 
 
@@ -65,7 +65,7 @@ def standard(backend: Backend, *, grace: float = 30.0) -> dict[str, Duty]:
         "reaper": reaper.run,
         "marks": Marks(backend.pool).run,
         "partitions": every(_PARTITIONS_EVERY, partitions_ahead),
-        "actions": every(_ACTIONS_EVERY, backend.drains.resume_unfinished),
+        "actions": every(ACTIONS_EVERY, backend.drains.resume_unfinished),
         "bulks": every(_BULKS_EVERY, backend.enqueuer.bulks.finish_abandoned),
     }
 
@@ -139,13 +139,14 @@ class Duties:
         # Counted from before the question: the lease cannot have begun earlier.
         self._sure_until = asked_at + self._leadership.lease
         await self._cancel([name for name in self._states if name not in terms])
+        if new := {name: term for name, term in terms.items() if self._states[name].term != term}:
+            _log.info("duties_taken", duties=list(new), terms=sorted(set(new.values())))
         for name, term in terms.items():
             self._keep(name, term)
 
     def _keep(self, name: str, term: int) -> None:
         state = self._states[name]
         if state.term != term:
-            _log.info("duty_taken", duty=name, term=term)
             state.term, state.crashes, state.restart_at = term, 0, 0.0
         if state.task is not None and state.task.done():
             self._crashed(name, state, state.task)
@@ -168,8 +169,8 @@ class Duties:
 
     async def _cancel(self, names: list[str]) -> None:
         running = {name: task for name in names if (task := self._states[name].task) is not None}
-        for name in running:
-            _log.info("duty_given_up", duty=name, term=self._states[name].term)
+        if running:
+            _log.info("duties_given_up", duties=list(running))
         await stop_tasks(*running.values())
         for name, task in running.items():
             if task.done():  # otherwise it is told again at the next tick

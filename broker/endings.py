@@ -11,7 +11,7 @@ from ..events.batch import End, Started
 from ..events.fingerprint import failure
 from ..events.job import Decision, EndAttempt, JobState, decide
 from ..events.types import JobSpec
-from ..events.vault import JobKey, Vault
+from ..events.vault import JobKey, Vault, VaultError
 from .attempt import Ending, Failure, Success
 
 
@@ -30,7 +30,7 @@ def end_of(job: Started, key: JobKey, ending: Ending, *, cancelling: bool, now: 
     """The end to submit. `now` is the database's time, from which a retry's delay counts."""
     if isinstance(ending, Success):
         return _completed(job, key, ending)
-    command = _command(job, ending, cancelling)
+    command = _command(job, ending, cancelling, payload_of(job, key))
     end = decided(job, command, cancelling=cancelling, now=now)
     sealed = key.seal(vault.ERROR, ending.text.encode("utf-8", "replace"))
     end.slot, end.body, end.size, end.digest = vault.ERROR, sealed.body, sealed.size, sealed.digest
@@ -65,8 +65,16 @@ def _completed(job: Started, key: JobKey, ending: Success) -> End:
     )  # fmt: skip
 
 
-def _command(job: Started, ending: Failure, cancelling: bool) -> EndAttempt:
-    described = failure(spec_of(job.spec).type, ending.error_type, ending.message)
+def payload_of(job: Started, key: JobKey) -> bytes:
+    """Empty where it cannot be opened."""
+    try:
+        return b"" if job.body is None else key.open(vault.PAYLOAD, job.body)
+    except VaultError:
+        return b""
+
+
+def _command(job: Started, ending: Failure, cancelling: bool, payload: bytes) -> EndAttempt:
+    described = failure(spec_of(job.spec).type, ending.error_type, ending.message, payload)
     if ending.cause == "timeout":
         return EndAttempt(job.token, "timeout", failure=described)
     if ending.cause == "cancelled" and cancelling:

@@ -9,6 +9,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -54,11 +55,16 @@ class Engine:
         self.names = Names(self.pool)
         self.clock = DatabaseClock(self.pool)
         self.redis = Redis(settings.redis_url)
-        self.feeder = Feeder(self.redis, self.pool)
-        self.claims = Claims(self.redis, self.pool, self.feeder)
         log = Log(url, application_name=f"hivelog {name} append")
         log.check_epoch = self._epoch
+        self.memory = log.memory
+        self._known_epoch = 0
+        # Called when the log is in another epoch: what was known by its numbers and positions is void.
+        self.new_epoch: list[Callable[[], None]] = [self.names.forget]
+        self.feeder = Feeder(self.redis, self.pool, self.memory)
+        self.claims = Claims(self.redis, self.pool, self.feeder)
         self.appender = Appender(log, [self.feeder.appended], max_waiting=_FULL)
+        self.feeder.on_ahead(self.appender.verify)
         self.sessions = Sessions(
             self.appender, self.names, url,
             heartbeat=settings.heartbeat_seconds, dead_after=settings.dead_after_seconds,
@@ -85,6 +91,8 @@ class Engine:
             keyring = await keyfile.open_keyring(
                 connection, settings.encryption_keys, enabled=settings.encryption_enabled, data=settings.data
             )
+            # The log's name, before the feeder may bring Redis to its head: what Redis knew is evidence.
+            await epoch.check(connection, self.memory)
         self.vault = Vault(keyring, encrypt=settings.encryption_enabled)
         await self.names.refresh()
         await self.clock.refresh()
@@ -98,10 +106,25 @@ class Engine:
         if settings.encryption_enabled:
             await self.configuration.encryption_is_on()
 
+    def saw(self, epoch: int, position: int) -> None:
+        """The log was there once, by what this process itself has read."""
+        self.memory.saw(epoch, position)
+        self.appender.verify()
+
     async def _epoch(self) -> int:
-        actor = await self.names.actor_id("system")
+        """The epoch of the log as it is now. A new one makes void what its numbers meant before."""
+        await self.feeder.checkpoint()  # before the head is read: what Redis knows by then is in the log
         async with self.pool.connection() as connection:
-            return await epoch.ensure(self.appender.log, connection, actor)
+            found = await epoch.check(connection, self.memory)
+            if isinstance(found, epoch.Same) and found.epoch == self._known_epoch:
+                return found.epoch
+            for forget in self.new_epoch:
+                forget()
+            if self.vault.keys is not None:
+                await self.vault.keys.number(connection)
+            actor = await self.names.actor_id("system")
+            self._known_epoch = await epoch.ensure(self.appender.log, connection, actor)
+        return self._known_epoch
 
     def _commands(self) -> None:
         initial = SystemConfig(

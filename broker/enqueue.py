@@ -10,14 +10,15 @@ nothing is awaited but the append itself.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Any, Final
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final, ParamSpec, TypeVar
 
 from msgspec import Struct
 
 from ..events.appender import Appender
 from ..events.batch import Enqueue, IdempotencyKey, Outcome, Part
-from ..events.errors import DatabaseUnavailable
+from ..events.errors import DatabaseUnavailable, EpochChanged
 from ..events.names import Names
 from ..events.pool import Pool
 from ..events.vault import Vault
@@ -29,6 +30,9 @@ from .clock import DatabaseClock
 from .configuration import Configuration
 from .errors import Rejected, invalid, unknown_queue
 from .recipe import Recipe, Recipes, jobs_of
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MAX_ITEMS: Final = 10_000
 MAX_BYTES: Final = 16 * 1024 * 1024
@@ -63,6 +67,20 @@ class Item(Struct, frozen=True):
     idempotency_key: str | None = None
 
 
+def _in_either_epoch(call: Callable[P, Awaitable[T]]) -> Callable[P, Awaitable[T]]:
+    """A job that met the end of an epoch is not in the log. In the new one its queue, type and actor may have
+    other numbers; nothing else changes."""
+
+    @functools.wraps(call)
+    async def again(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return await call(*args, **kwargs)
+        except EpochChanged:
+            return await call(*args, **kwargs)
+
+    return again
+
+
 class Enqueuer:
     """Checks, seals and appends new jobs. Raises Rejected, Overloaded, DatabaseUnavailable."""
 
@@ -87,6 +105,7 @@ class Enqueuer:
         self._announcer = announcer
         self._recipes = Recipes(names)
 
+    @_in_either_epoch
     async def enqueue(
         self,
         queue: str,
@@ -129,6 +148,7 @@ class Enqueuer:
             self._announcer.announce(part.enqueues[0])
         return future
 
+    @_in_either_epoch
     async def enqueue_many(
         self,
         items: Sequence[Item],

@@ -15,14 +15,16 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 import psycopg
 import structlog
 from psycopg_pool import PoolTimeout
 
-from .. import sql
+from ..events import epoch
 from ..events.batch import Appended, Part
+from ..events.memory import Memory
 from ..events.pool import Pool
 from ..stopping import stop_tasks
 from . import keys
@@ -52,13 +54,14 @@ _TROUBLE: Final = (psycopg.Error, PoolTimeout, RedisUnavailable, TimeoutError)
 class Feeder:
     """Feeds Redis from this process's appends. `available`: claims by Redis make sense now."""
 
-    def __init__(self, redis: Redis, pool: Pool) -> None:
+    def __init__(self, redis: Redis, pool: Pool, memory: Memory | None = None) -> None:
         self.available = False
         self.lag = Lag()
         self._suspended = False
         self._redis = redis
         self._pool = pool
-        self._restorer = Restorer(redis, pool)
+        self._memory = memory if memory is not None else Memory()
+        self._restorer = Restorer(redis, pool, self._memory)
         self._fresh: list[Appended] = []
         self._news = asyncio.Event()
         self._waiting: deque[FeedMessage] = deque()
@@ -69,6 +72,17 @@ class Feeder:
         self._tasks: list[asyncio.Task[None]] = []
         self._timer: asyncio.TimerHandle | None = None
         self._idle = asyncio.Event()
+
+    def on_ahead(self, callback: Callable[[], None]) -> None:
+        """Call it when Redis knows more of the log than it has: it was put back to an earlier state."""
+        self._restorer.on_ahead = callback
+
+    async def checkpoint(self) -> tuple[int, int] | None:
+        """(epoch, position) of what Redis holds, for `Memory`; None when it cannot tell."""
+        try:
+            return await self._restorer.checkpoint()
+        except (RedisUnavailable, ScriptFailed):
+            return None
 
     async def start(self) -> None:
         """Begin; Redis is caught up in the background."""
@@ -157,7 +171,8 @@ class Feeder:
             else:
                 await self._give_way()
                 self._absorb()
-                await self._send(self._take())
+                if self._waiting:  # unless Redis went away meanwhile
+                    await self._send(self._take())
         self._idle.set()
 
     async def _give_way(self) -> None:
@@ -284,14 +299,14 @@ class Feeder:
         """Compare checkpoint and head; what has not moved for a second is caught up."""
         at = await self._restorer.checkpoint()
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(sql.load("head"))).fetchone()
-        assert row is not None
-        head, epoch = row[0], row[1]
-        if at is None or at[0] != epoch or at[1] > head:
+            end = await epoch.end_of_log(connection, self._memory)
+        if end.cut:
+            self._restorer.on_ahead()
+        if at is None or at[0] != end.epoch or at[1] > end.head:
             self.emptied()
             return
         self.lag.saw_checkpoint(at[1])
-        self.lag.saw_head(head)
+        self.lag.saw_head(end.head)
         if self.lag.seconds > _BEHIND / 2:
             self.catch_up()
 

@@ -19,6 +19,7 @@ from ..events.job import (
     Cancel,
     Command,
     Decision,
+    Erase,
     JobState,
     Refusal,
     Reschedule,
@@ -30,6 +31,7 @@ from ..events.names import Names
 from ..events.pool import Pool
 from ..events.queue import JOB_DEFAULTS
 from ..events.vault import JobKey, Sealed, Vault
+from . import erasing
 from . import payload as payloads
 from .configuration import Configuration
 from .errors import Rejected, checked, invalid
@@ -80,6 +82,12 @@ class JobCommands:
         limit = (await self._configuration.current()).max_message_size
         body = payloads.encode(payload, limit)
         return await self._carry_out(job, Retry(actor), actor, vault.PAYLOAD, body)
+
+    async def erase(self, job: bytes, *, actor: str) -> Done:
+        """Destroy what an ended job carried: payload, result, and every text about it."""
+        done = await self._carry_out(job, Erase(), actor)
+        await erasing.forget(self._pool, [job])
+        return done
 
     async def reschedule(
         self,

@@ -36,6 +36,11 @@ class Loaded(Struct, frozen=True):
 
 async def load(connection: Connection, jobs: Sequence[bytes]) -> Loaded:
     """Read and fold the streams of these jobs, in one statement."""
+    return _folded(*await stories(connection, jobs))
+
+
+async def stories(connection: Connection, jobs: Sequence[bytes]) -> tuple[dict[bytes, list[Event]], int]:
+    """All events of these jobs, and the database's time."""
     parameters = {"streams": [UUID(bytes=job) for job in jobs]}
     cursor = await connection.execute(sql.load("read_streams"), parameters, binary=True)
     streams: dict[bytes, list[Event]] = {}
@@ -45,7 +50,7 @@ async def load(connection: Connection, jobs: Sequence[bytes]) -> Loaded:
         if row[0] is not None:
             event = Event(row[0], milliseconds(row[1]), row[2].bytes, *row[3:-1])
             streams.setdefault(event.stream, []).append(event)
-    return _folded(streams, now)
+    return streams, now
 
 
 def _folded(streams: dict[bytes, list[Event]], now: int) -> Loaded:

@@ -53,6 +53,7 @@ class Published(Struct, frozen=True):
 
     validator: Validator
     queues: set[str]
+    schema: msgspec.Raw
 
 
 class _Session(Struct, frozen=True):
@@ -122,6 +123,12 @@ class PayloadSchemas:
             error.detail["index"] = index
             raise error
 
+    async def published(self) -> list[tuple[str, Published]]:
+        """By type; of two schemas of a type the newest worker's first."""
+        if monotonic() - self._read_at > _FRESH:
+            await self._renew()
+        return [(type_, one) for type_ in sorted(self._by_type) for one in self._by_type[type_]]
+
     async def _answered(self, caller: str, path: str, key: str | None) -> bool:
         if not key:
             return False
@@ -161,7 +168,8 @@ class PayloadSchemas:
             for type_, text in session.schemas.items():
                 if (validator := self._compiled[text]) is not None:
                     of_type = by_type.setdefault(type_, {})
-                    of_type.setdefault(text, Published(validator, set())).queues.update(session.queues)
+                    one = of_type.setdefault(text, Published(validator, set(), msgspec.Raw(text)))
+                    one.queues.update(session.queues)
         self._by_type = {type_: list(published.values()) for type_, published in by_type.items()}
 
 

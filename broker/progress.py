@@ -27,10 +27,9 @@ Lookup = Callable[[int], tuple[bytes, JobKey] | None]
 class ProgressLog:
     """Keeps the newest word of each attempt until it is written."""
 
-    def __init__(self, appender: Appender, lookup: Lookup) -> None:
-        self._appender, self._lookup = appender, lookup
+    def __init__(self, appender: Appender, lookup: Lookup, actor: Callable[[], int]) -> None:
+        self._appender, self._lookup, self._actor = appender, lookup, actor
         self._newest: dict[int, Progress] = {}
-        self.actor = 0
 
     def report(self, token: int, progress: Progress) -> None:
         """From any thread."""
@@ -68,7 +67,7 @@ class ProgressLog:
         job, key = known
         data = msgspec.Raw(types.encode(types.Progressed(progress.percent)) or b"{}")
         move = Move(
-            ids.to_text(job), "progressed", "lease", "lease", 0, self.actor, token=token, data=data
+            ids.to_text(job), "progressed", "lease", "lease", 0, self._actor(), token=token, data=data
         )  # fmt: skip
         if progress.message is not None:
             sealed = key.seal(vault.PROGRESS, progress.message.encode("utf-8", "replace"))

@@ -84,6 +84,7 @@ class Reaper:
         self._interval = interval
         self._actor = actor
         self._configuration = configuration
+        self._epoch: int | None = None
         gap = round(interval * 3000 + 2000)
         self._beats, self._overdue, self._cancelling = Watch(gap), Watch(gap), Watch(gap)
 
@@ -104,6 +105,7 @@ class Reaper:
     async def tick(self) -> Reaped:
         """Look once, and act on what has been so for long enough."""
         reaped = Reaped()
+        self._epoch = self._appender.log.epoch  # a token that is read now means nothing in the next one
         try:
             async with self._pool.connection() as connection:
                 rows = await (await connection.execute(sql.load("reaper_sessions"))).fetchall()
@@ -135,7 +137,7 @@ class Reaper:
         chunks = [leases[i : i + _CHUNK] for i in range(0, len(leases), _CHUNK)] or [[]]
         for chunk in chunks:
             ends = await self._ends(chunk, "lost")
-            part = Part(ends=ends, cutoff=session.last_heartbeat)
+            part = Part(ends=ends, cutoff=session.last_heartbeat, epoch=self._epoch)
             if chunk is chunks[-1]:
                 part.records.append(await self._worker_lost(session))
             # One at a time: a batch has one cutoff, the earliest of its parts.
@@ -182,7 +184,7 @@ class Reaper:
             chunk = [(s.job, s.token) for s in suspects[start : start + _CHUNK]]
             ends = await self._ends(chunk, outcome)
             if ends:
-                answer = await self._appender.submit(Part(ends=ends))
+                answer = await self._appender.submit(Part(ends=ends, epoch=self._epoch))
                 reaped.leases += len(ends) - len(answer.refused)
                 _log.warning("leases_ended", outcome=outcome, leases=len(ends) - len(answer.refused))
 

@@ -10,15 +10,17 @@ from __future__ import annotations
 import asyncio
 import os
 import random
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import structlog
 
 from .. import sql
+from ..events.memory import Memory
 from ..events.pool import Connection, Pool
 from . import keys
-from .connection import Redis
+from .connection import Redis, RedisUnavailable
 from .feed_message import NO_LIMIT, Claim, Group, QueueState, Started, encode
 from .packing import raw_last
 
@@ -50,9 +52,9 @@ async def read_state(pool: Pool, after: int) -> State:
     async with pool.connection() as connection:
         cursor = await connection.execute(sql.load("feed_state"), (after, _FAR))
         row: Any = await cursor.fetchone()
-    head, epoch, *rest = row
+    head, epoch, *rest, edge = row
     a_queue, a_type, a_priority, a_jobs, d_queue, d_jobs, *q = (column or [] for column in rest)
-    if head - after > _FAR:
+    if head - after > _FAR or after < edge:
         return State(head, epoch, None, [], [])
     scores = [-priority for priority in a_priority]
     return State(
@@ -72,14 +74,22 @@ def queue_state(queue: int, running: int | None, paused: bool, limit: int | None
 class Restorer:
     """Catch-up and rebuild over one Redis connection and a pool."""
 
-    def __init__(self, redis: Redis, pool: Pool) -> None:
+    def __init__(self, redis: Redis, pool: Pool, memory: Memory) -> None:
         self._redis = redis
         self._pool = pool
+        self._memory = memory
+        self.on_ahead: Callable[[], None] = lambda: None
 
     async def checkpoint(self) -> tuple[int, int] | None:
-        """(epoch, position) of what Redis holds; None after a flush."""
-        epoch, position, build = await self._redis.command(b"HMGET", keys.AT, b"epoch", b"position", b"build")
-        return None if None in (epoch, position, build) else (int(epoch), int(position))
+        """(epoch, position) of what Redis holds of this log; None after a flush. It is remembered: the log
+        may have been further than it is now."""
+        fields = (b"epoch", b"position", b"build", b"log")
+        answer = await self._redis.command(b"HMGET", keys.AT, *fields)
+        if None in answer or answer[3] != self._memory.log.encode():
+            return None
+        at = int(answer[0]), int(answer[1])
+        self._memory.saw(*at)
+        return at if at <= self._memory.seen else None  # beyond belief: damaged
 
     async def restore(self, *, anew: bool = False) -> int:
         """Bring Redis to the head of now, with `anew` from nothing; answers the checkpoint reached.
@@ -101,10 +111,13 @@ class Restorer:
         raise TimeoutError("Redis was neither caught up nor rebuilt")
 
     async def _reachable_from(self, epoch: int, position: int) -> State | None:
-        """None: the checkpoint is another log's (or another life's of it), or too far back."""
+        """None: the checkpoint is of another epoch, or too far back."""
         state = await read_state(self._pool, position)
-        same = state.epoch == epoch and position <= state.head
-        return state if same and state.adds is not None else None
+        if (epoch, position) > (state.epoch, state.head):
+            # Others that come to know the log by it must see this too: it stays until the new epoch is open.
+            self.on_ahead()
+            raise RedisUnavailable("it has more of the log than there is: the log was put back")
+        return state if state.epoch == epoch and state.adds is not None else None
 
     async def _rebuild_or_wait(self, at: tuple[int, int] | None) -> None:
         if not await self.rebuild():
@@ -124,8 +137,9 @@ class Restorer:
                 return False
         queues = [queue_state(*row[2:]) for row in rows if row[2] is not None]
         swapped = await self._redis.ask(
-            "rebuild_swap", build=build, epoch=rows[0][1], position=rows[0][0], queues=queues
-        )
+            "rebuild_swap", build=build, epoch=rows[0][1], position=rows[0][0], queues=queues,
+            log=self._memory.log,
+        )  # fmt: skip
         return bool(swapped)
 
     async def _load(self, connection: Connection, build: str) -> bool:

@@ -20,6 +20,7 @@ from ..events.names import Names
 from ..events.pool import Connection, Pool
 from ..events.queue import QueueConfig
 from ..events.types import Scaled
+from .supervisor_restart import Crashing
 from .supervisor_share import Member, Wish
 
 # Seconds of silence after which a supervisor is not counted, and others run its share.
@@ -52,7 +53,8 @@ class Scale(Struct, frozen=True):
 
 
 class Supervisor(Struct, frozen=True):
-    """A living one. `processes`: queue -> the process ids that it keeps running."""
+    """A living one. `processes`: queue -> the process ids that it keeps running; `crashes`: queue -> what
+    they end of again and again."""
 
     id: str
     name: str
@@ -61,6 +63,7 @@ class Supervisor(Struct, frozen=True):
     queues: frozenset[str] | None = None  # None: all
     limit: int | None = None
     processes: dict[str, list[int]] = field(default_factory=dict)
+    crashes: dict[str, Crashing] = field(default_factory=dict)
 
     @property
     def member(self) -> Member:
@@ -70,7 +73,8 @@ class Supervisor(Struct, frozen=True):
     def of(cls, row: Any) -> Supervisor:
         """A row of sql/queries/supervisors.sql."""
         queues = None if row[4] is None else frozenset(row[4])
-        return cls(str(row[0]), row[1], row[2], row[3], queues, row[5], row[6])
+        crashes = msgspec.convert(row[7], dict[str, Crashing])
+        return cls(str(row[0]), row[1], row[2], row[3], queues, row[5], row[6], crashes)
 
 
 class Order(Struct, frozen=True):

@@ -6,9 +6,9 @@ SIGTERM or SIGINT: no new jobs, the running ones get the grace time, the rest go
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
-import signal
 import socket
 from collections.abc import Callable, Sequence
 
@@ -20,6 +20,7 @@ from . import child
 from .engine import Engine
 from .registry import HandlerError, Registry, registry
 from .source import Source
+from .starting import Prepare, on_stop_signals, open_engine
 from .worker import Worker
 
 _log = structlog.get_logger(__name__)
@@ -36,12 +37,12 @@ class WorkerOptions(Struct, frozen=True, kw_only=True):
     why: Callable[[], str] = lambda: "stopped"
 
 
-async def run_worker(settings: Settings, options: WorkerOptions) -> bool:
+async def run_worker(settings: Settings, options: WorkerOptions, prepare: Prepare = lambda: None) -> bool:
     """Work until told to stop; False if it stopped because every slot is held by a handler that does not
-    return, so that another process should take its place.
+    return, so that another process should take its place. `prepare` looks at the schema.
 
     Raises HandlerError before anything is claimed, KeyError for a queue that does not exist, and what
-    opening the engine raises.
+    opening the engine raises. A PostgreSQL that is away is waited for.
     """
     registry.load(list(options.modules))
     if not registry.handlers:
@@ -49,16 +50,23 @@ async def run_worker(settings: Settings, options: WorkerOptions) -> bool:
     child.preload(list(options.modules))
     # A turn makes thousands of short-lived objects; the collector's default would run ten times in each.
     gc.set_threshold(50_000, 20, 20)
-    async with Engine(settings, name="worker", pool_size=2) as engine:
-        await engine.claims.start()
+    stop = asyncio.Event()
+    on_stop_signals(stop.set)
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await open_engine(stack, settings, name="worker", prepare=prepare, stop=stop)
+        return engine is None or await _work(engine, options, stop)
+
+
+async def _work(engine: Engine, options: WorkerOptions, stop: asyncio.Event) -> bool:
+    await engine.claims.start()
+    try:
         worker = await make_worker(engine, registry, options)
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, worker.stop)
-        try:
-            await worker.run(await _queues(engine, registry, options.queues))
-        finally:
-            await engine.claims.stop()
+        on_stop_signals(worker.stop)
+        if stop.is_set():
+            worker.stop()
+        await worker.run(await _queues(engine, registry, options.queues))
+    finally:
+        await engine.claims.stop()
     return not worker.exhausted
 
 
@@ -68,7 +76,6 @@ async def make_worker(engine: Engine, handlers: Registry, options: WorkerOptions
     config = await engine.configuration.current()
     return Worker(
         appender=engine.appender,
-        names=engine.names,
         vault=engine.vault,
         sessions=engine.sessions,
         source=Source(engine.claims, engine.feeder, engine.names),

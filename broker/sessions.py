@@ -23,7 +23,7 @@ from .. import sql
 from ..events import pool, types
 from ..events.appender import Appender
 from ..events.batch import End, Part, Record
-from ..events.errors import DatabaseUnavailable
+from ..events.errors import DatabaseUnavailable, EpochChanged
 from ..events.names import Names
 from .errors import Rejected
 from .registry import Handler
@@ -103,7 +103,6 @@ class Sessions:
         The name is a label: every start is a session of its own.
         """
         stream = uuid4()
-        number = await self._names.actor_id(f"worker:{name}:{stream}")
         data = {
             "name": name, "host": host, "pid": pid, "queues": queues, "types": types,
             "slots": slots, "heartbeat": self._heartbeat, "dead_after": self._dead_after,
@@ -111,11 +110,19 @@ class Sessions:
         if schemas:
             data["schemas"] = schemas
         raw = msgspec.Raw(msgspec.json.encode(data))
-        record = Record(stream=str(stream), event="worker_started", actor=number, data=raw)
+        try:
+            number = await self._started(name, stream, raw)
+        except EpochChanged:  # the number may be another's in the new one
+            number = await self._started(name, stream, raw)
+        return Session(number, stream.bytes, name, self._heartbeat, self._dead_after)
+
+    async def _started(self, name: str, stream: UUID, data: msgspec.Raw) -> int:
+        number = await self._names.actor_id(f"worker:{name}:{stream}")
+        record = Record(stream=str(stream), event="worker_started", actor=number, data=data)
         outcome = await self._appender.submit(Part(records=[record]))
         if outcome.refused:
             raise Rejected("conflict", "the session could not be registered")
-        return Session(number, stream.bytes, name, self._heartbeat, self._dead_after)
+        return number
 
     async def beat(
         self, session: Session, tokens: Sequence[int], busy: int, blocked: int | None = None

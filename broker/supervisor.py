@@ -113,13 +113,15 @@ class Supervising:
 
     def _me(self) -> Supervisor:
         o = self._options
-        return Supervisor(self._id, o.name, o.host, o.pid, o.queues, o.limit, self._workers.processes())
+        kept, crashes = self._workers.processes(), self._workers.crashes()
+        return Supervisor(self._id, o.name, o.host, o.pid, o.queues, o.limit, kept, crashes)
 
     async def _beat(self) -> list[Supervisor]:
         me = self._me()
         values = {
             "id": me.id, "name": me.name, "host": me.host, "pid": me.pid, "process_limit": me.limit,
             "queues": None if me.queues is None else sorted(me.queues), "processes": Jsonb(me.processes),
+            "crashes": Jsonb(msgspec.to_builtins(me.crashes)),
             "lease": LEASE,
         }  # fmt: skip
         async with self._pool.connection() as connection:

@@ -28,18 +28,33 @@ class Crash(Struct, frozen=True):
     how: str
 
 
+class Crashing(Struct, frozen=True):
+    """What people are told of a queue whose processes crash. `again_in`: seconds until the next start."""
+
+    in_a_row: int
+    reason: str
+    again_in: float
+
+
 class Crashes(Struct, frozen=True):
     """Crashes of a queue's processes in a row, and when the next one may be started."""
 
     count: int = 0
     not_before: float = 0.0
+    how: str = ""  # the last one
 
-    def another(self, lived: float, now: float) -> Crashes:
+    def told(self, now: float) -> Crashing | None:
+        """None when it is over: the next one has been running well for a while."""
+        if not self.count or now > self.not_before + HEALTHY:
+            return None
+        return Crashing(self.count, self.how, round(max(0.0, self.not_before - now), 1))
+
+    def another(self, lived: float, now: float, how: str) -> Crashes:
         """One more: twice the pause of the last time, half of it by chance, so that hosts do not all start
         theirs at the same moment."""
         count = 1 if lived >= HEALTHY else self.count + 1
         longest = min(_LONGEST, _FIRST * 2 ** min(count - 1, 16))
-        return Crashes(count, now + longest * random.uniform(0.5, 1.0))  # noqa: S311 - jitter
+        return Crashes(count, now + longest * random.uniform(0.5, 1.0), how)  # noqa: S311 - jitter
 
 
 def worn_out(limits: Limits, memory_mib: int | None, jobs: int) -> str | None:

@@ -7,7 +7,7 @@ ends. A second one: they give it back at once.
 from __future__ import annotations
 
 import asyncio
-import signal
+import contextlib
 from collections.abc import Mapping
 from typing import Final
 
@@ -15,7 +15,7 @@ import structlog
 
 from ..settings import Settings
 from ..stopping import stop_tasks
-from .engine import Engine
+from .starting import Prepare, on_stop_signals, open_engine
 from .supervisor import Options, Supervising
 from .supervisor_workers import Command, WorkerProcesses
 
@@ -26,22 +26,33 @@ _PATIENCE: Final = 12.0
 
 
 async def run_supervisor(
-    settings: Settings, options: Options, command: Command, environment: Mapping[str, str]
+    settings: Settings,
+    options: Options,
+    command: Command,
+    environment: Mapping[str, str],
+    prepare: Prepare = lambda: None,
 ) -> None:
-    """Supervise until told to stop. Raises what opening the engine raises."""
+    """Supervise until told to stop; a PostgreSQL that is away is waited for. `prepare` looks at the schema.
+    Raises what opening the engine raises."""
     stop, hurry = asyncio.Event(), asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, lambda: (hurry if stop.is_set() else stop).set())
+    on_stop_signals(lambda: (hurry if stop.is_set() else stop).set())
     workers = WorkerProcesses(command, environment, options.name, settings.grace_seconds + _PATIENCE)
-    async with Engine(settings, name="supervise", pool_size=2) as engine:
-        supervising = Supervising(engine.appender, engine.names, engine.pool, workers, options)
-        running = asyncio.create_task(supervising.run(), name="supervise")
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
-        await stop_tasks(running, stopped)
-        _log.info("supervisor_stopping", workers=len(workers.all))
-        await workers.stop_all(hurry)
-        await supervising.leave()
+    async with contextlib.AsyncExitStack() as stack:
+        engine = await open_engine(stack, settings, name="supervise", prepare=prepare, stop=stop)
+        if engine is not None:
+            supervising = Supervising(engine.appender, engine.names, engine.pool, workers, options)
+            await _supervise(supervising, workers, stop, hurry)
+
+
+async def _supervise(
+    supervising: Supervising, workers: WorkerProcesses, stop: asyncio.Event, hurry: asyncio.Event
+) -> None:
+    running = asyncio.create_task(supervising.run(), name="supervise")
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    await stop_tasks(running, stopped)
+    _log.info("supervisor_stopping", workers=len(workers.all))
+    await workers.stop_all(hurry)
+    await supervising.leave()
     if not running.cancelled() and (error := running.exception()) is not None:
         raise error

@@ -1,7 +1,8 @@
 """The worker processes of one supervisor: started, stopped, started again. A thin edge without a database.
 
-A worker has its standard input from us. A line there says why it is to stop, and its end says that we are no
-more: then it stops by itself, gracefully. So a supervisor that is killed leaves nothing behind.
+A worker's standard input is a socket to us. A line there says why it is to stop, and its end says that we
+are no more: then it stops by itself, gracefully. So a supervisor that is killed leaves nothing behind. The
+other way a worker that fails says why.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import asyncio
 import contextlib
 import os
 import signal
+import socket
 import time
 from asyncio.subprocess import Process as Handle
 from collections import Counter
@@ -19,13 +21,14 @@ from typing import Final
 import structlog
 from msgspec import Struct
 
-from .supervisor_restart import Crash, Crashes, obituary
+from .supervisor_restart import Crash, Crashes, Crashing, obituary
 
 _log = structlog.get_logger(__name__)
 
 Command = Callable[[str, str], Sequence[str]]  # queue and name of a worker -> its command line
 
 _AT_ONCE: Final = 4  # processes started in one round: a start costs a second of processor time
+_LAST_WORDS: Final = 500  # bytes
 _LAST: Final = 5.0  # seconds for those that are to stop at once
 
 
@@ -36,6 +39,7 @@ class WorkerProcess(Struct, eq=False):
     number: int
     name: str
     handle: Handle
+    link: socket.socket  # its standard input
     started_at: float
     leaving: str | None = None
     kill_at: float = float("inf")
@@ -75,6 +79,12 @@ class WorkerProcesses:
                 found.setdefault(worker.queue, []).append(worker.pid)
         return found
 
+    def crashes(self) -> dict[str, Crashing]:
+        """Queue -> what its processes end of again and again."""
+        now = time.monotonic()
+        told = {queue: crashes.told(now) for queue, crashes in self._crashes.items() if self.wanted[queue]}
+        return {queue: each for queue, each in told.items() if each is not None}
+
     async def keep(self, *, pause: float = 0.5) -> None:
         """Until cancelled: as many as wanted."""
         while True:
@@ -110,24 +120,32 @@ class WorkerProcesses:
         number = _lowest_free({w.number for w in self.all if w.queue == queue})
         name = f"{queue}-{number}@{self._label}"
         try:
-            handle = await self._spawn(queue, name)
+            handle, link = await self._spawn(queue, name)
         except OSError as error:  # no memory, no process ids left: the others must go on
             now = time.monotonic()
-            self._crashes[queue] = self._crashes.get(queue, Crashes()).another(0.0, now)
+            self._crashes[queue] = self._crashes.get(queue, Crashes()).another(0.0, now, str(error))
             _log.error("worker_process_not_started", name=name, error=str(error))
             return
-        worker = WorkerProcess(queue, number, name, handle, time.monotonic())
+        worker = WorkerProcess(queue, number, name, handle, link, time.monotonic())
         self.all.append(worker)
         watch = asyncio.create_task(self._watch(worker), name=f"worker {name}")
         self._watches[worker.pid] = watch
         _log.info("worker_process_started", name=name, pid=worker.pid)
 
-    async def _spawn(self, queue: str, name: str) -> Handle:
+    async def _spawn(self, queue: str, name: str) -> tuple[Handle, socket.socket]:
         """In a session of its own: Ctrl-C is for us, and its children can be ended with it."""
-        return await asyncio.create_subprocess_exec(
-            *self._command(queue, name),
-            env=self._environment, stdin=asyncio.subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        try:
+            with theirs:
+                handle = await asyncio.create_subprocess_exec(
+                    *self._command(queue, name),
+                    env=self._environment, stdin=theirs.fileno(), start_new_session=True,
+                )  # fmt: skip
+        except OSError:
+            ours.close()
+            raise
+        return handle, ours
 
     async def _watch(self, worker: WorkerProcess) -> None:
         status = await worker.handle.wait()
@@ -135,18 +153,20 @@ class WorkerProcesses:
         _signal_group(worker.pid, signal.SIGKILL)
         self.all.remove(worker)
         del self._watches[worker.pid]
+        how = _with_last_words(obituary(status), worker.link)
+        worker.link.close()
         if worker.leaving is None or status < 0:
-            self._mourn(worker, status)
+            self._mourn(worker, how)
         else:
             _log.info("worker_process_stopped", name=worker.name, why=worker.leaving)
         self._ended.set()
 
-    def _mourn(self, worker: WorkerProcess, status: int) -> None:
-        how, now = obituary(status), time.monotonic()
+    def _mourn(self, worker: WorkerProcess, how: str) -> None:
+        now = time.monotonic()
         self.crashed.append(Crash(worker.name, worker.pid, how))
         if worker.leaving is not None:
             return
-        crashes = self._crashes.get(worker.queue, Crashes()).another(now - worker.started_at, now)
+        crashes = self._crashes.get(worker.queue, Crashes()).another(now - worker.started_at, now, how)
         self._crashes[worker.queue] = crashes
         _log.warning(
             "worker_process_crashed", name=worker.name, pid=worker.pid, how=how, in_a_row=crashes.count,
@@ -159,8 +179,8 @@ class WorkerProcesses:
             worker.leaving = why
             worker.kill_at = time.monotonic() + self._patience
             _log.info("worker_process_stopping", name=worker.name, why=why)
-            if worker.handle.stdin is not None and not worker.handle.stdin.is_closing():
-                worker.handle.stdin.write(why.encode() + b"\n")
+            with contextlib.suppress(OSError):
+                worker.link.send(why.encode() + b"\n")
         with contextlib.suppress(ProcessLookupError):
             worker.handle.send_signal(signal.SIGTERM)
 
@@ -197,6 +217,13 @@ class WorkerProcesses:
 
 def _lowest_free(taken: Collection[int]) -> int:
     return next(n for n in range(1, len(taken) + 2) if n not in taken)
+
+
+def _with_last_words(how: str, link: socket.socket) -> str:
+    with contextlib.suppress(OSError):
+        if said := link.recv(_LAST_WORDS):
+            return f"{how}: {' '.join(said.decode('utf-8', 'replace').replace(chr(0), '').split())}"
+    return how
 
 
 def _signal_group(pid: int, number: int) -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -21,17 +21,17 @@ import structlog
 from ..events import ids
 from ..events.appender import Appender
 from ..events.batch import End, Outcome, Part, Started
-from ..events.errors import LogError
-from ..events.names import Names
+from ..events.errors import EpochChanged, LogError
 from ..events.vault import PAYLOAD, JobKey, Vault, VaultError
 from ..stopping import stop_tasks
 from .attempt import JOB_THREADS, Ending, Failure, Runner, Success
 from .context import JobContext, JobInfo
 from .endings import end_of, key_of, plain_end_of, released, spec_of, unwritable
 from .progress import ProgressLog
+from .pulse import Pulse
 from .registry import Registry
-from .running import Ended, Running
-from .sessions import Held, Session, Sessions
+from .running import Ended, Leases, Running
+from .sessions import Session, Sessions
 from .source import Source
 from .watchdog import Watchdog
 
@@ -49,7 +49,6 @@ class Worker:
         self,
         *,
         appender: Appender,
-        names: Names,
         vault: Vault,
         sessions: Sessions,
         source: Source,
@@ -61,17 +60,18 @@ class Worker:
         child_memory_mib: int | None = None,
         why: Callable[[], str] = lambda: "stopped",
     ) -> None:
-        self._appender, self._names, self._vault = appender, names, vault
-        self._sessions, self._source, self._registry = sessions, source, registry
+        self._appender, self._vault, self._source, self._registry = appender, vault, source, registry
         self.name, self.slots, self._grace, self._why = name, slots, grace, why
         self._threads = ThreadPoolExecutor(slots, thread_name_prefix=JOB_THREADS)
         self._runner = Runner(self._threads, registry.middleware, result_limit, child_memory_mib)
-        self._progress = ProgressLog(appender, self._lookup)
-        self._watchdog = Watchdog(lambda: [(r.task, r.job) for r in list(self._running.values())])
-        self._running: dict[int, Running] = {}
+        self._progress = ProgressLog(appender, self._lookup, lambda: self.session.id)
+        self._leases = Leases()
+        self._watchdog = Watchdog(lambda: [(r.task, r.job) for r in list(self._leases.running.values())])
+        self._pulse = Pulse(
+            appender, sessions, source, registry, self._leases, self._watchdog, name=name, slots=slots,
+            cancellable=self._cancellable,
+        )  # fmt: skip
         self._ended: list[Ended] = []
-        self._settling: set[int] = set()  # tokens whose end is not answered yet: still ours to the database
-        self._disowned: set[int] = set()  # tokens given back unseen, whose start may yet be told to us
         self._starting = 0
         self._turns = 0  # parts under way
         self._wake = asyncio.Event()
@@ -80,7 +80,6 @@ class Worker:
         self._state: dict[str, Any] = {}
         self._clock = (0, 0.0)  # the database's time, and when we heard it
         self._launched = 0.0  # when the last turn's jobs were started
-        self.session: Session | None = None
         self.exhausted = False  # it stopped because no slot is left that could run anything
 
     # -- life --------------------------------------------------------------------------------------------
@@ -91,9 +90,9 @@ class Worker:
         self._watchdog.start()
         for hook in self._registry.startup:
             await _maybe_await(hook(self._state))
-        await self._register(queues)
+        await self._pulse.open(queues)
         background = [
-            asyncio.create_task(self._beat(queues), name="heartbeat"),
+            asyncio.create_task(self._pulse.run(self._beaten), name="heartbeat"),
             asyncio.create_task(self._watch(), name="wake"),
             asyncio.create_task(self._progress.run(), name="progress"),
         ]
@@ -103,11 +102,15 @@ class Worker:
         finally:
             await stop_tasks(*background)
             await self._source.let_go()
-            await self._leave()
+            await self._pulse.close(self._why())
             self._watchdog.stop()
             for hook in self._registry.shutdown:
                 await _maybe_await(hook(self._state))
             self._threads.shutdown(wait=False, cancel_futures=True)
+
+    @property
+    def session(self) -> Session:
+        return self._pulse.session
 
     def stop(self) -> None:
         """First call: no new jobs, let the running ones finish within the grace time. Second: now."""
@@ -115,22 +118,6 @@ class Worker:
             self._hurry.set()
         self._stopping = True
         self._wake.set()
-
-    async def _register(self, queues: list[str]) -> None:
-        self.session = await self._sessions.register(
-            self.name, queues, list(self._registry.handlers.values()), self.slots
-        )
-        await self._source.serve(self.session.id, queues, sorted(self._registry.handlers))
-        self._progress.actor = self.session.id
-        _log.info("worker_started", name=self.name, queues=queues, slots=self.slots)
-
-    async def _leave(self) -> None:
-        try:
-            async with asyncio.timeout(_FINAL_FLUSH):
-                if self.session is not None:
-                    await self._sessions.leave(self.session, self._why())
-        except (TimeoutError, LogError) as error:
-            _log.warning("worker_left_unsaid", name=self.name, error=str(error))
 
     # -- turns -------------------------------------------------------------------------------------------
 
@@ -143,6 +130,9 @@ class Worker:
 
     async def _turn(self) -> bool:
         """Submit one part if it is time for one; True if there may be more to do at once."""
+        if self._pulse.epoch != self._appender.log.epoch and not await self._pulse.follow():
+            return False
+        epoch = self._pulse.epoch
         halves = self.slots >= _HALVES_FROM
         size = (self.slots + 1) // 2 if halves else self.slots
         if self._turns >= (2 if halves else 1):
@@ -152,8 +142,8 @@ class Worker:
             return False  # the other half is under way: let this one fill up
         limit = min(free, size)
         part = (await self._source.take(limit) if limit and self._source.hungry else None) or Part()
-        ended, self._ended = self._ended, []
-        part.ends, part.patient = [end for _, end, _ in ended], True
+        ended, self._ended = [each for each in self._ended if not each[0].dropped], []
+        part.ends, part.patient, part.epoch = [end for _, end, _ in ended], True, epoch
         if not part.rows():
             return False
         self._submit(part, ended)
@@ -162,7 +152,7 @@ class Worker:
         return halves
 
     def _quick(self) -> bool:
-        return not self._running and time.monotonic() - self._launched < _QUICK
+        return not self._leases.running and time.monotonic() - self._launched < _QUICK
 
     def _submit(self, part: Part, ended: list[Ended]) -> None:
         wanted = len(part.starts) + sum(pick.limit for pick in part.picks)
@@ -172,7 +162,7 @@ class Worker:
         future.add_done_callback(lambda done: self._answered(done, part, ended, wanted))
 
     def _free(self) -> int:
-        return self.slots - len(self._running) - self._starting - self._runner.stuck_threads
+        return self.slots - len(self._leases.running) - self._starting - self._runner.stuck_threads
 
     def _answered(
         self,
@@ -187,7 +177,7 @@ class Worker:
         if (error := done.exception()) is not None:
             self._failed(error, ended)
             return
-        self._settling.difference_update(running.job.token for running, _, _ in ended)
+        self._leases.settled(ended)
         outcome = done.result()
         self._clock = (outcome.recorded_at, time.monotonic())
         if outcome.refused:
@@ -195,7 +185,7 @@ class Worker:
         self._source.answered(part, outcome)
         self._launched = time.monotonic()
         for job in outcome.started:
-            if job.token not in self._disowned:
+            if job.token not in self._leases.disowned:
                 self._launch(job)
 
     def _failed(self, error: BaseException, ended: list[Ended]) -> None:
@@ -205,11 +195,13 @@ class Worker:
         the one that is rejected by itself ends as a failure that says so.
         """
         _log.error("turn_failed", error=str(error), ends=len(ended))
-        if isinstance(error, LogError):
-            self._settling.difference_update(running.job.token for running, _, _ in ended)
+        if isinstance(error, EpochChanged):
+            self._ended += ended  # the next turn asks first whose they are now
+        elif isinstance(error, LogError):
+            self._leases.settled(ended)
         elif len(ended) > 1:
             for each in ended:
-                self._submit(Part(ends=[each[1]], patient=True), [each])
+                self._submit(Part(ends=[each[1]], patient=True, epoch=self._pulse.epoch), [each])
         elif ended:
             self._rejected(error, *ended[0])
 
@@ -218,7 +210,7 @@ class Worker:
         if end.body is None:
             # Nothing left to leave out: the lease is given back when a heartbeat no longer lists it.
             _log.error("end_rejected", job=ids.to_text(job.job), event=end.event, error=str(error))
-            self._settling.discard(job.token)
+            self._leases.settled([(running, end, ending)])
             return
         failure = unwritable(error)
         plain = plain_end_of(job, running.key, failure, cancelling=running.ctx.cancelled, now=self._now())
@@ -250,24 +242,24 @@ class Worker:
             # Fails closed: without its payload the job cannot run here. Another host may have the key.
             _log.error("payload_unreadable", job=ids.to_text(job.job), error=str(error))
             running = Running(job, JobKey(job.job, job.salt or b"", None), ctx)
-            self._running[job.token] = running
+            self._leases.began(running)
             self._end(running, None)
             return
         running = Running(job, key, ctx)
-        self._running[job.token] = running
+        self._leases.began(running)
         running.task = self._spawn(self._attempt(running, spec.type, body, spec.timeout))
 
     async def _attempt(self, running: Running, type_: str, body: bytes, timeout: int | None) -> None:
         handler = self._registry.handlers[type_]
         ending = await self._runner.run(handler, running.ctx, body, timeout)
-        if not running.dropped and self._progress.has(running.job.token):
+        if not (running.dropped or running.given_back) and self._progress.has(running.job.token):
             await self._progress.flush(running.job.token)
         self._end(running, ending)
 
     def _end(self, running: Running, ending: Ending | None) -> None:
         """Queue the end for the next turn; None gives the job back."""
-        self._running.pop(running.job.token, None)
-        if running.dropped:
+        self._leases.over(running)
+        if running.dropped or running.given_back:
             self._wake.set()
             return
         cancelling = running.ctx.cancelled
@@ -277,12 +269,12 @@ class Worker:
             end = released(running.job, reason, cancelling=cancelling, now=now)
         else:
             end = end_of(running.job, running.key, ending, cancelling=cancelling, now=now)
-        self._settling.add(running.job.token)
+        self._leases.settling(running)
         self._ended.append((running, end, ending))
         self._wake.set()
 
     def _lookup(self, token: int) -> tuple[bytes, JobKey] | None:
-        running = self._running.get(token)
+        running = self._leases.running.get(token)
         return None if running is None else (running.job.job, running.key)
 
     def _now(self) -> int:
@@ -291,7 +283,7 @@ class Worker:
         return told + int((time.monotonic() - heard) * 1000)
 
     def _info(self, token: int) -> JobInfo:
-        job = self._running[token].job
+        job = self._leases.running[token].job
         return JobInfo.of(job, spec_of(job.spec), self._source.queue_name(job.queue))
 
     # -- background --------------------------------------------------------------------------------------
@@ -302,82 +294,31 @@ class Worker:
             self._wake.set()
             await self._source.wait()
 
-    async def _beat(self, queues: list[str]) -> None:
-        assert self.session is not None
-        while True:
-            await asyncio.sleep(self.session.heartbeat)
-            try:
-                await self._beat_once(queues)
-            except Exception:
-                # A worker without a heartbeat is dead to the others: never let this task end.
-                self._source.paused = True
-                _log.exception("heartbeat_failed", name=self.name)
-
-    async def _beat_once(self, queues: list[str]) -> None:
-        assert self.session is not None
-        tokens = [*self._running, *self._settling]
-        held = await self._sessions.beat(self.session, tokens, len(self._running), self._watchdog.blocked)
-        if held is not None and held.gone:
-            _log.error("session_declared_lost", name=self.name, jobs=len(self._running))
-            self._drop(list(self._running))
-            await self._register(queues)
-        elif held is not None:
-            self._obey(held)
-        # A sick database must not breed duplicates: who cannot beat does not claim.
-        self._source.paused = held is None
+    def _beaten(self) -> None:
         if not self.exhausted and self._runner.all_stuck(self.slots, self._grace):
             _log.error("every_slot_is_stuck", name=self.name, slots=self.slots)
             self.exhausted = True
             self.stop()
 
-    def _obey(self, held: Held) -> None:
-        for token in held.cancel:
-            if (running := self._running.get(token)) is not None and not running.ctx.cancelled:
-                running.ctx.cancelled = True
-                if running.task is not None and self._cancellable(running):
-                    running.task.cancel()
-        self._drop(held.lost)
-        if held.unlisted:
-            self._give_back(held.unlisted)
-
-    def _give_back(self, unlisted: list[tuple[bytes, int]]) -> None:
-        """Leases whose start we were never told. The answer may still be on its way (it was lost, and the
-        log is asked for it first): then the job must not run here too."""
-        known = self._running.keys() | self._settling
-        ends = [End(job, token, "released") for job, token in unlisted if token not in known]
-        if not ends:
-            return
-        tokens = {end.token for end in ends}
-        self._disowned |= tokens
-        future = self._appender.post(Part(ends=ends, patient=True))
-        future.add_done_callback(lambda _: self._disowned.difference_update(tokens))
-
     def _cancellable(self, running: Running) -> bool:
         """A thread goes on whatever we do: it is asked by `ctx.cancelled`, and keeps its slot."""
         return self._registry.handlers[spec_of(running.job.spec).type].isolation != "thread"
-
-    def _drop(self, tokens: Iterable[int]) -> None:
-        for token in tokens:
-            if (running := self._running.get(token)) is not None:
-                running.dropped = True
-                _log.warning("lease_lost", job=ids.to_text(running.job.job), token=token)
-                if running.task is not None:
-                    running.task.cancel()
 
     # -- stop --------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
         """Let what runs finish within the grace time, give the rest back, write it all."""
         deadline = time.monotonic() + self._grace
-        while self._running and not self._hurry.is_set() and time.monotonic() < deadline:
+        while self._leases.running and not self._hurry.is_set() and time.monotonic() < deadline:
             await self._until_wake(min(1.0, deadline - time.monotonic()))
-        for running in list(self._running.values()):
+        for running in list(self._leases.running.values()):
             if running.task is not None and self._cancellable(running):
                 running.task.cancel()
-        await self._until_wake(0.2)
-        for running in list(self._running.values()):
+        if self._leases.running or self._turns:  # a claim under way may bring more
+            await self._until_wake(0.2)
+        for running in list(self._leases.running.values()):
             self._end(running, None)
-            running.dropped = True
+            running.given_back = True
         deadline = time.monotonic() + max(self._grace, _FINAL_FLUSH)
         while (self._ended or self._turns) and time.monotonic() < deadline:
             await self._until_wake(0.5)

@@ -49,6 +49,10 @@ class Api:
         """A parameter of None is left out."""
         return await self.call("GET", path, None, query)
 
+    async def text(self, path: str) -> bytes:
+        """An answer that is no single JSON document, as it came."""
+        return await self._backend.call("GET", quote(path, safe=_PATH), {}, None)
+
     async def post(self, path: str, body: Any = None) -> Any:
         return await self.call("POST", path, body)
 

@@ -42,6 +42,13 @@ Data = Annotated[
     ),
 ]  # fmt: skip
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+At = Annotated[
+    str | None,
+    typer.Option(
+        "--at", metavar="TIME|POSITION", show_default=False,
+        help="As it was then: an RFC 3339 time, or a position of the log.",
+    ),
+]  # fmt: skip
 JobId = Annotated[str, typer.Argument(metavar="JOB", help="The job's id.", show_default=False)]
 QueueName = Annotated[str, typer.Argument(metavar="QUEUE", help="The queue's name.", show_default=False)]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -14,6 +14,7 @@ from .findings import Finding, error, ok, warning
 
 _BEHIND: Final = 10_000  # positions
 _OLD: Final = 30.0  # seconds in the outbox
+_UNSEALED: Final = 30.0
 _SAID: Final = {
     "missing": "were acknowledged and are neither live nor ended",
     "ended": "have ended in the log and are live still",
@@ -67,6 +68,18 @@ async def check_outbox(connection: Connection) -> AsyncIterator[Finding]:
         yield warning("outbox", said, "run `hivelog serve`, which relays them")
     elif not found.refused:
         yield ok("outbox", f"{found.waiting:,} jobs wait in it")
+
+
+async def check_seals(connection: Connection) -> AsyncIterator[Finding]:
+    rows = await _rows(connection, "seal_lag")
+    behind, seconds, position, _ = rows[0]
+    if not position and behind:
+        yield warning("seals", "nothing of the log is sealed", "run `hivelog serve` where the signing key is")
+    elif (seconds or 0) > _UNSEALED:
+        said = f"{behind:,} events are not sealed, the oldest for {seconds:,.0f} s"
+        yield warning("seals", said, "is `hivelog serve` running where the signing key is? see its log")
+    else:
+        yield ok("seals", f"sealed up to {position:,}; `hivelog audit verify` says whether it is so still")
 
 
 async def check_types(connection: Connection) -> AsyncIterator[Finding]:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Annotated, Any, Final
 
-import httpx
 import typer
 from rich.markup import escape
 
@@ -74,6 +73,8 @@ def demo(
 
 async def _until_all_work(up: Up) -> None:
     """A worker for each queue, or half a minute: jobs that wait for the start say nothing about waiting."""
+    import httpx
+
     headers = {"authorization": f"Bearer {up.settings.admin_token}"}
     deadline = time.monotonic() + _PATIENCE
     async with httpx.AsyncClient(base_url=up.url, headers=headers, timeout=5) as client:

@@ -121,8 +121,8 @@ async def _schema(settings: Settings, connection: Connection) -> AsyncIterator[F
 
     checks = (
         check_rights, check_snapshots, check_log.check_partitions, check_log.check_epoch,
-        check_log.check_projections, check_log.check_outbox, check_log.check_types, check_log.check_marks,
-        check_log.check_jobs,
+        check_log.check_projections, check_log.check_outbox, check_log.check_seals, check_log.check_types,
+        check_log.check_marks, check_log.check_jobs,
     )  # fmt: skip
     for check in checks:
         try:

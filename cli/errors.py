@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from ..events.errors import LogError
 
 FAILED: Final = 1
 MISUSED: Final = 2
@@ -71,7 +74,7 @@ def _family(error: BaseException) -> Iterator[CommandError]:
     if isinstance(error, psycopg.Error):
         yield database(error)
     if isinstance(error, LogError):
-        yield CommandError(str(error) or "PostgreSQL is away", _TODO["database_unavailable"])
+        yield _of_the_log(error)
     if isinstance(error, OSError) and error.strerror:
         yield CommandError(f"{error.filename or 'the system'}: {error.strerror}")
 
@@ -80,6 +83,21 @@ def _words(message: str, detail: Mapping[str, object]) -> str:
     """With the state of the job that the refusal is about."""
     status = detail.get("status")
     return f"{message} (it is {status})" if isinstance(status, str) else message
+
+
+def _of_the_log(error: LogError) -> CommandError:
+    """One that refuses us runs; its words are English only where its administrator wants them so."""
+    from ..events.errors import Refused
+
+    if not isinstance(error, Refused):
+        return CommandError(str(error) or "PostgreSQL is away", _TODO["database_unavailable"])
+    if "password" in error.said or "role" in error.said:
+        todo = f"check the user and the password in {error.setting}"
+    elif 'database "' in error.said and "does not exist" in error.said:
+        todo = f"make it with `createdb`, or check its name in {error.setting}"
+    else:
+        todo = f"check user, password, database and TLS in {error.setting}"
+    return CommandError(f"PostgreSQL refuses us: {error}", todo)
 
 
 def database(error: Exception) -> CommandError:

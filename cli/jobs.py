@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from . import output
 from .api import Target, ask
-from .app import JOBS, Data, JobId, Json, Token, Url, app
+from .app import JOBS, At, Data, JobId, Json, Token, Url, app
 
 
 def _filter(name: str, text: str, metavar: str = "TEXT") -> Any:
@@ -35,6 +35,7 @@ def jobs(
     q: Annotated[str | None, _filter("--q", "Payload fields (user.id:u1) and words.")] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=500, help="At most so many.")] = 20,
     after: Annotated[str | None, _filter("--after", "`next` of the list before.", "NEXT")] = None,
+    at: At = None,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -51,11 +52,13 @@ def jobs(
     `hivelog jobs --tag nightly --json`
 
     `hivelog jobs --q "user_id:u1 timeout"`
+
+    `hivelog jobs reports --status queued --at 2030-01-31T14:03:00Z`
     """
     answer = ask(
         Target(url, token, data), "GET", "/jobs" if queue is None else f"/queue/{queue}/jobs",
         status=status, type=type, since=since, until=until, tag=tag, source=source,
-        correlation_id=correlation_id, worker=worker, q=q, limit=limit, after=after,
+        correlation_id=correlation_id, worker=worker, q=q, limit=limit, after=after, at=at,
     )  # fmt: skip
     if as_json:
         output.print_json(answer)
@@ -83,6 +86,8 @@ def _row(job: dict[str, Any]) -> tuple[Any, ...]:
 def job(
     job: JobId,
     history: Annotated[bool, typer.Option("--history", help="With every event.")] = False,
+    why: Annotated[bool, typer.Option("--why", help="Why it does not run, or what it is at.")] = False,
+    at: At = None,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -94,9 +99,14 @@ def job(
 
     `hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --history`
 
+    `hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --why`
+
     `hivelog job 0190163d-8694-739b-aea5-966c26f8ad91 --json`
     """
-    answer = ask(Target(url, token, data), "GET", f"/job/{job}" + ("/history" if history else ""))
+    if why:
+        return _why(ask(Target(url, token, data), "GET", f"/job/{job}/why"), as_json)
+    path = f"/job/{job}" + ("/history" if history else "")
+    answer = ask(Target(url, token, data), "GET", path, at=at)
     if as_json:
         output.print_json(answer)
         return 0
@@ -104,6 +114,17 @@ def job(
     if history:
         rows = (_event(event) for event in answer["events"])
         output.table((">position", "time", "event", ">attempt", "by", "data"), rows, empty="Nothing.")
+    return 0
+
+
+def _why(answer: dict[str, Any], as_json: bool) -> int:
+    if as_json:
+        output.print_json(answer)
+        return 0
+    output.say(f"[bold]{answer['status']}[/]")
+    for finding in answer["findings"]:
+        style = "yellow" if finding["blocks"] else "dim"
+        output.say(f"  [{style}]{finding['code']:<18}[/] {escape(finding['text'])}")
     return 0
 
 

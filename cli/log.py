@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from itertools import islice
+from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
@@ -12,6 +14,7 @@ from rich.markup import escape
 from . import output
 from .api import Api, Target, with_api
 from .app import LOG, Data, Json, Token, Url, app
+from .errors import MISUSED, CommandError
 
 _PAGE: Final = 1000
 _LOOK: Final = 0.5  # seconds between two looks for new events
@@ -32,6 +35,9 @@ def events(
     follow: Annotated[
         bool, typer.Option("--follow", "-f", help="Go on with new ones, until Ctrl-C.")
     ] = False,
+    archive: Annotated[
+        Path | None, _filter("--archive", "Read what retention has archived there instead.", "DIR")
+    ] = None,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -46,8 +52,15 @@ def events(
     `hivelog events --follow --type failed,retry_scheduled`
 
     `hivelog events --after 0 --limit 1000000 --json > log.ndjson`
+
+    `hivelog events --archive /var/lib/hivelog/archive --job 0193a5f2-7c1e-7000-8000-000000000000`
     """
     chosen = {"type": type, "queue": queue, "job": job, "actor": actor}
+    if archive is not None:
+        if follow:
+            raise CommandError("an archive does not grow: leave out --follow", status=MISUSED)
+        _archived(archive, after, limit, chosen, as_json)
+        return 0
 
     async def work(api: Api) -> None:
         start = after if after is not None else await _near_end(api, limit, chosen)
@@ -56,6 +69,29 @@ def events(
 
     with_api(Target(url, token, data), work)
     return 0
+
+
+def _archived(
+    directory: Path, after: int | None, limit: int, chosen: dict[str, str | None], as_json: bool
+) -> None:
+    from ..events import archive
+
+    try:
+        if after is None:
+            whole = any(chosen.values())
+            after = 0 if whole else max(0, archive.manifests(directory)[-1].last - limit)
+        found = (event for event in archive.events(directory, after) if _matches(event, chosen))
+        for event in islice(found, limit):
+            _print(event, as_json)
+    except archive.ArchiveError as error:
+        raise CommandError(str(error), "is it the directory of HIVELOG_ARCHIVE?") from None
+
+
+def _matches(event: dict[str, Any], chosen: dict[str, str | None]) -> bool:
+    types = chosen["type"]
+    if types is not None and event["type"] not in types.split(","):
+        return False
+    return all(chosen[name] in (None, event[name]) for name in ("queue", "job", "actor"))
 
 
 async def _near_end(api: Api, limit: int, chosen: dict[str, str | None]) -> int:

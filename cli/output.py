@@ -58,6 +58,12 @@ def print_line(value: Any) -> None:
     sys.stdout.flush()
 
 
+def print_text(text: str) -> None:
+    """One value as it is, for a shell to take."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def say(text: str) -> None:
     """A sentence with markup of ours; other people's texts must be escaped."""
     out().print(text, highlight=False, soft_wrap=True)

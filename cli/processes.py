@@ -21,6 +21,7 @@ _LAST: Final = 8.0  # seconds for a child that is to stop at once
 _LAST_LINES: Final = 0.5  # seconds
 _LATE: Final = 15.0  # seconds beyond the grace time until a child without a parent ends in any case
 _COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue")
+_TOLD: Final = 500  # bytes of what a child says of its end
 _LINE: Final = 256 * 1024  # bytes of a log line that are read at most
 
 # Set for children: they end when their standard input does, which is when this process does, also by -9.
@@ -34,6 +35,7 @@ def command(*arguments: str) -> list[str]:
 
 
 _last_words: list[str] = []
+_followed = False  # whether standard input is our parent's line to us
 
 
 def why_stopped() -> str:
@@ -41,8 +43,17 @@ def why_stopped() -> str:
     return _last_words[-1] if _last_words else "stopped"
 
 
+def tell_parent(why: str) -> None:
+    """In a child that fails: why, for a parent whose line goes both ways. A supervisor's does."""
+    if _followed:
+        with contextlib.suppress(OSError):
+            os.write(0, why.encode("utf-8", "replace")[:_TOLD])
+
+
 def end_with_parent() -> None:
     """In a child: send ourselves SIGTERM when standard input ends. A line there says why we are to stop."""
+    global _followed
+    _followed = True
 
     def watch() -> None:
         # Not by sys.stdin: a thread that waits in it makes Python abort when it ends.

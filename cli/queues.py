@@ -13,7 +13,7 @@ from rich.markup import escape
 
 from . import output
 from .api import Api, Target, ask, with_api
-from .app import QUEUES, Data, Json, QueueName, Token, Url, Yes, app
+from .app import QUEUES, At, Data, Json, QueueName, Token, Url, Yes, app
 from .errors import MISUSED, CommandError
 
 Reason = Annotated[
@@ -33,6 +33,7 @@ def queues(
                      help="Change a setting, or create the queue; may be repeated."),
     ] = None,
     delete: Annotated[bool, typer.Option("--delete", help="Delete the queue, which must be empty.")] = False,
+    at: At = None,
     url: Url = None,
     token: Token = None,
     data: Data = None,
@@ -50,24 +51,28 @@ def queues(
     `hivelog queues reports --set max_workers=4 --set timeout=900`
 
     `hivelog queues imports --set retry_backoff=exponential`
+
+    `hivelog queues --at 2030-01-31T14:03:00Z`
     """  # fmt: skip
     target = Target(url, token, data)
     if queue is None:
         if changes or delete:
             raise CommandError("which queue?", "name it: hivelog queues QUEUE ...", status=MISUSED)
-        return _list(target, as_json)
+        return _list(target, at, as_json)
+    if at is not None and (changes or delete):
+        raise CommandError("the past cannot be changed", "leave --at out", status=MISUSED)
     if delete:
         return _said(ask(target, "DELETE", f"/queue/{queue}"), as_json)
     if changes is not None:
         answer = ask(target, "PUT", f"/queue/{queue}", assignments(changes))
     else:
-        answer = ask(target, "GET", f"/queue/{queue}")
+        answer = ask(target, "GET", f"/queue/{queue}", at=at)
     return _settings(answer, as_json)
 
 
-def _list(target: Target, as_json: bool) -> int:
+def _list(target: Target, at: str | None, as_json: bool) -> int:
     async def work(api: Api) -> tuple[Any, Any]:
-        return await api.get("/queues"), await api.get("/queue/status")
+        return await api.get("/queues", at=at), await api.get("/queue/status", at=at)
 
     listed, status = with_api(target, work)
     stats = status["data"]["queues"]

@@ -24,9 +24,11 @@ def rebuild(
         typer.Argument(
             metavar="[NAME]...",
             show_default=False,
-            help="jobs, failures, workers, redis or search; all unless named.",
+            help="jobs, failures, workers, rounds, redis or search; all unless named.",
         ),
     ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Let the old tables stay, as NAME_g1 ...")] = False,
+    drop: Annotated[bool, typer.Option("--drop", help="Only drop the old tables that were kept.")] = False,
     data: Data = None,
     as_json: Json = False,
 ) -> int:
@@ -41,6 +43,8 @@ def rebuild(
 
     `hivelog rebuild jobs`
 
+    `hivelog rebuild jobs --keep`
+
     `hivelog rebuild redis`
     """  # fmt: skip
     from ..projections.definitions import PROJECTIONS
@@ -50,21 +54,25 @@ def rebuild(
     if unknown := [name for name in wanted if name not in known]:
         hint = f"there are {', '.join(known[:-1])} and {known[-1]}"
         raise CommandError(f"there is no projection {unknown[0]!r}", hint, status=MISUSED)
+    if drop:
+        if keep:
+            raise CommandError("keep or drop?", "give one of --keep and --drop", status=MISUSED)
+        return _drop(data, [name for name in wanted if name not in (_REDIS, _SEARCH)], as_json)
     import uvloop
 
     with database(Target(None, None, data)) as settings:
-        done = [uvloop.run(_rebuild(settings, name, as_json)) for name in wanted]
+        done = [uvloop.run(_rebuild(settings, name, keep, as_json)) for name in wanted]
     if as_json:
         output.print_json({"rebuilt": done})
     return 0
 
 
-async def _rebuild(settings: Any, name: str, as_json: bool) -> dict[str, Any]:
+async def _rebuild(settings: Any, name: str, keep: bool, as_json: bool) -> dict[str, Any]:
     with output.progress(f"Rebuilding {name}", quiet=as_json) as report:
         if name == _SEARCH:
             made = await _search(settings, report)
         else:
-            made = await (_redis(settings) if name == _REDIS else _projection(settings, name, report))
+            made = await (_redis(settings) if name == _REDIS else _projection(settings, name, keep, report))
     if not as_json:
         differed = sum((made["differences"] or {}).values())
         told = f"; [red]{differed:,} rows had been wrong[/]" if differed else ""
@@ -72,10 +80,27 @@ async def _rebuild(settings: Any, name: str, as_json: bool) -> dict[str, Any]:
     return made
 
 
-async def _projection(settings: Any, name: str, report: Report) -> dict[str, Any]:
+def _drop(data: Any, names: list[str], as_json: bool) -> int:
+    """The old generations that earlier rebuilds kept."""
+    import uvloop
+
+    from ..projections.rebuild import drop_kept
+
+    with database(Target(None, None, data)) as settings:
+        assert settings.database_url is not None
+        dropped = {name: uvloop.run(drop_kept(settings.database_url, name)) for name in names}
+    if as_json:
+        output.print_json({"dropped": dropped})
+        return 0
+    for name, numbers in dropped.items():
+        output.say(f"{name}: {len(numbers)} old generations dropped")
+    return 0
+
+
+async def _projection(settings: Any, name: str, keep: bool, report: Report) -> dict[str, Any]:
     from ..projections.rebuild import rebuild as rebuild_projection
 
-    made = await rebuild_projection(settings.database_url, name, progress=report)
+    made = await rebuild_projection(settings.database_url, name, progress=report, keep=keep)
     return {"name": name, "position": made.position, "differences": made.differences}
 
 

@@ -36,7 +36,8 @@ def serve(
     """Serve the API, the live feed and the dashboard, and do the leader's duties.
 
     Any number may run on one database. The first start prints a one-time login link, unless
-    HIVELOG_ADMIN_TOKEN is set.
+    HIVELOG_ADMIN_TOKEN is set. A PostgreSQL that is away is waited for: until it is there, `/health/live`
+    is 200 and everything else 503.
 
     **Examples**
 
@@ -52,11 +53,14 @@ def serve(
     loaded = load_settings(host=host, port=port, data=data)
     require_free(loaded.host, loaded.port)
     with reachable(loaded) as settings:
-        if migrate:
-            _warn(bring_up_to_date(settings))
-        else:
-            require_migrated(settings)
-        uvloop.run(serve_forever(settings, root_path=root_path))
+
+        def prepare() -> None:
+            if migrate:
+                _warn(bring_up_to_date(settings))
+            else:
+                require_migrated(settings)
+
+        uvloop.run(serve_forever(settings, root_path=root_path, prepare=prepare))
     return 0
 
 

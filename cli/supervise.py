@@ -123,8 +123,10 @@ def _run(settings: Settings, modules: tuple[str, ...], options: Options) -> None
         return command(FOLLOW, "worker", *arguments)
 
     with reachable(settings) as found:
-        require_migrated(found)
-        uvloop.run(run_supervisor(found, options, worker, _environment(found)))
+        supervising = run_supervisor(
+            found, options, worker, _environment(found), lambda: require_migrated(found)
+        )
+        uvloop.run(supervising)
 
 
 def _environment(settings: Settings) -> dict[str, str]:

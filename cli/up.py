@@ -11,7 +11,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-import httpx
 import msgspec
 import uvloop
 from msgspec import Struct
@@ -153,6 +152,8 @@ async def _work(running: Up, beside: Beside, started: float) -> None:
 
 
 async def _ready(running: Up) -> None:
+    import httpx
+
     deadline = time.monotonic() + _PATIENCE
     async with httpx.AsyncClient(timeout=2) as client:
         while time.monotonic() < deadline:

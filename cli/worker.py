@@ -86,11 +86,11 @@ def _run(
 
     importable_from_here()
     with reachable(load_settings(data=data)) as settings:
-        require_migrated(settings)
         options = WorkerOptions(modules=modules, queues=queues, slots=slots, name=name, why=why_stopped)
+        work = run_worker(settings, options, lambda: require_migrated(settings))
         runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
         try:
-            well, deaf = runner.run(_without_the_deaf(run_worker(settings, options)))
+            well, deaf = runner.run(_without_the_deaf(work))
         except KeyError as error:
             known = "`hivelog queues` lists them"
             raise CommandError(f"there is no queue {error.args[0]!r}", known) from error

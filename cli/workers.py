@@ -48,7 +48,15 @@ def status(url: Url = None, token: Token = None, data: Data = None, as_json: Jso
     output.table(numbers, map(_queue, answer["scaling"]), empty="There are no queues.")
     count = len(answer["supervisors"])
     output.say(f"{count} supervisor{'' if count == 1 else 's'}")
+    for each in answer["supervisors"]:
+        for queue, crashing in each.get("crashes", {}).items():
+            output.say(escape(_crashing(each["name"], queue, crashing)))
     return 0
+
+
+def _crashing(supervisor: str, queue: str, told: dict[str, Any]) -> str:
+    times = f"{told['in_a_row']} in a row, the next start in {told['again_in']:g} s"
+    return f"{supervisor}: workers of {queue} crash ({times}): {told['reason']}"
 
 
 def _worker(row: dict[str, Any]) -> tuple[Any, ...]:

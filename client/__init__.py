@@ -20,6 +20,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from ..broker import sandbox
 from ..events import ids
 from ..settings import Settings
 from . import transaction
@@ -84,7 +85,16 @@ class Client:
         `name` is how the log knows who acted (`client:<name>`); over HTTP it is the token's. Raises
         SettingsError.
         """
-        self._backend = self._make_backend(url, token, redis_url, name, settings)
+        self._own = self._make_backend(url, token, redis_url, name, settings)
+
+    @property
+    def _backend(self) -> Backend:
+        """In a shadow run (`hivelog replay --as shadow`), one that changes nothing."""
+        if sandbox.active is None:
+            return self._own
+        from .shadowed import Shadowed
+
+        return Shadowed(self._own, sandbox.active)
 
     def _make_backend(
         self, url: str | None, token: str | None, redis_url: str | None, name: str | None,
@@ -157,6 +167,11 @@ class Client:
         """The job and everything that happened to it."""
         return _history.decode(await self._backend.call("GET", f"{_job(id)}/history"))
 
+    async def why(self, id: str) -> list[dict[str, Any]]:  # noqa: A002
+        """Why it does not run yet, or what it is at: [{code, text, blocks, ...}], what blocks first."""
+        found: list[dict[str, Any]] = (await self._read(f"{_job(id)}/why"))["findings"]
+        return found
+
     async def wait(self, id: str, timeout: float | None = None) -> Job:  # noqa: A002
         """Until the job has ended, however; answers it then. Raises WaitTimeout after `timeout` seconds."""
         _job(id)
@@ -194,6 +209,34 @@ class Client:
 
     async def _command(self, method: str, path: str, body: Mapping[str, Any]) -> Done:
         return _done.decode(await self._backend.call(method, path, None, body))
+
+    async def act(
+        self,
+        action: Literal["cancel", "retry", "erase"],
+        *,
+        reason: str | None = None,
+        dry_run: bool = False,
+        position: int | None = None,
+        **filters: Any,
+    ) -> dict[str, Any]:
+        """All jobs of a filter: queue status type tag source correlation_id worker fingerprint since until
+        started_since q, or `ids` (up to 1,000).
+
+        A dry run answers {matched, position}: pass the position back to act on exactly that set. Done:
+        {matched, changed, refused, action_id, position}; more than 10,000 go on without `changed`.
+        """
+        body = {"action": action, "filter": filters, "reason": reason, "dry_run": dry_run,
+                "position": position}  # fmt: skip
+        return _object.decode(await self._backend.call("POST", "/jobs/actions", None, body))
+
+    async def action(self, action_id: str) -> dict[str, Any]:
+        """What a drain or bulk action was to do, and how far it is."""
+        return await self._read(f"/actions/{quote(action_id, safe='')}")
+
+    async def undo(self, action_id: str, *, reason: str | None = None) -> dict[str, Any]:
+        """Bring back the waiting jobs that a bulk cancel ended; answers as `act`."""
+        path = f"/actions/{quote(action_id, safe='')}/undo"
+        return _object.decode(await self._backend.call("POST", path, None, {"reason": reason}))
 
     # -- lists -------------------------------------------------------------------------------------------
 
@@ -251,6 +294,19 @@ class Client:
         """The queue's figures: pending, queued, depth, processing, throughput, success_rate, ..."""
         stats: dict[str, Any] = (await self._read(f"{_of(queue)}/stats"))["stats"]
         return stats
+
+    async def series(
+        self,
+        *,
+        queue: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        step: str | None = None,
+        group: Literal["queue"] | None = None,
+    ) -> dict[str, Any]:
+        """What happened over time (the last hour), of one queue, of all or of each: {times, series}."""
+        query = {"queue": queue, "from": since, "to": until, "step": step, "group": group}
+        return await self._read("/stats/series", query)
 
     async def pause(self, queue: str, *, reason: str | None = None) -> None:
         """Nothing of the queue starts until it is resumed."""

@@ -79,6 +79,7 @@ class Job(Struct, gc=False):
     queue_position: int | None = None
     queue_position_at_least: int | None = None
     estimated_completion: str | None = None
+    erased: bool = False
 
     @property
     def ended(self) -> bool:

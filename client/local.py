@@ -13,17 +13,35 @@ from urllib.parse import unquote, urlencode
 
 import msgspec
 
+from ..broker.actions import Actions
 from ..broker.drain import Drains
 from ..broker.engine import Engine
+from ..events import signfile
 from ..events.names import Names
 from ..events.pool import Pool
 from ..events.vault import Vault
+from ..projections.day import Day
+from ..projections.series import Series
 from ..settings import Settings
-from ..web import config_api, events_api, jobs, lists, queues, scaling_api, stats_api
+from ..web import (
+    actions_api,
+    config_api,
+    erasure_api,
+    events_api,
+    failures_api,
+    jobs,
+    lists,
+    queues,
+    scaling_api,
+    series_api,
+    stats_api,
+    why_api,
+)
 from ..web.behind import wait_for_projections
 from ..web.callers import SCOPES, Caller
 from ..web.endpoint import Endpoint
 from ..web.errors import problem_of
+from ..web.found_jobs import FoundJobs
 from ..web.requests import Call
 from .errors import error_of
 
@@ -34,7 +52,8 @@ if TYPE_CHECKING:
 
 _ENDPOINTS: Final = (
     *jobs.ENDPOINTS, *lists.ENDPOINTS, *stats_api.ENDPOINTS, *queues.ENDPOINTS, *events_api.ENDPOINTS,
-    *config_api.ENDPOINTS, *scaling_api.ENDPOINTS,
+    *failures_api.ENDPOINTS, *config_api.ENDPOINTS, *scaling_api.ENDPOINTS, *series_api.ENDPOINTS,
+    *why_api.ENDPOINTS, *erasure_api.ENDPOINTS, *actions_api.ENDPOINTS,
 )  # fmt: skip
 
 
@@ -47,7 +66,12 @@ class _Part:
         self.pool: Pool = engine.pool
         self.names: Names = engine.names
         self.vault: Vault = engine.vault
+        self.series, self.day = Series(), Day()
+        engine.new_epoch += [self.series.forget, self.day.forget]
+        self.signing = signfile.ring_here(engine.settings.signing_keys, engine.settings.data)
         self.drains = Drains(engine.appender, engine.names, engine.pool)
+        finder = FoundJobs(engine.pool, engine.names, engine.vault)
+        self.actions = Actions(engine.appender, engine.names, engine.pool, engine.vault, finder)
 
 
 class LocalApi:
@@ -60,6 +84,7 @@ class LocalApi:
     async def stop(self) -> None:
         """A drain that is still at work is left to the next process."""
         await self._part.drains.stop()
+        await self._part.actions.stop()
 
     async def call(self, method: str, path: str, query: Mapping[str, Any], body: bytes) -> bytes:
         """The body of the answer. Raises HivelogError."""

@@ -128,6 +128,9 @@ class SyncClient:
     def history(self, id: str) -> History:  # noqa: A002
         return self._run(self._client.history(id))
 
+    def why(self, id: str) -> list[dict[str, Any]]:  # noqa: A002
+        return self._run(self._client.why(id))
+
     def wait(self, id: str, timeout: float | None = None) -> Job:  # noqa: A002
         return self._run(self._client.wait(id, timeout))
 
@@ -145,6 +148,25 @@ class SyncClient:
         scheduled_for: datetime | str | None = None,
     ) -> Done:
         return self._run(self._client.reschedule(id, priority=priority, scheduled_for=scheduled_for))
+
+    def act(
+        self,
+        action: Literal["cancel", "retry", "erase"],
+        *,
+        reason: str | None = None,
+        dry_run: bool = False,
+        position: int | None = None,
+        **filters: Any,
+    ) -> dict[str, Any]:
+        return self._run(
+            self._client.act(action, reason=reason, dry_run=dry_run, position=position, **filters)
+        )
+
+    def action(self, action_id: str) -> dict[str, Any]:
+        return self._run(self._client.action(action_id))
+
+    def undo(self, action_id: str, *, reason: str | None = None) -> dict[str, Any]:
+        return self._run(self._client.undo(action_id, reason=reason))
 
     # -- lists and queues --------------------------------------------------------------------------------
 
@@ -176,6 +198,18 @@ class SyncClient:
 
     def stats(self, queue: str) -> dict[str, Any]:
         return self._run(self._client.stats(queue))
+
+    def series(
+        self,
+        *,
+        queue: str | None = None,
+        since: datetime | str | None = None,
+        until: datetime | str | None = None,
+        step: str | None = None,
+        group: Literal["queue"] | None = None,
+    ) -> dict[str, Any]:
+        asked = self._client.series(queue=queue, since=since, until=until, step=step, group=group)
+        return self._run(asked)
 
     def pause(self, queue: str, *, reason: str | None = None) -> None:
         self._run(self._client.pause(queue, reason=reason))

@@ -85,9 +85,13 @@ def temporary(
     with_postgres: bool = True,
     with_valkey: bool = True,
     parameters: Mapping[str, str] | None = None,
+    parent: Path | None = None,
 ) -> Iterator[Embedded]:
-    """Servers with a data folder of their own, removed at the end; arguments as `start`."""
-    folder = Path(tempfile.mkdtemp(prefix="hivelog-"))
+    """Servers with a data folder of their own, removed at the end; arguments as `start`.
+
+    The folder is made in `parent`, the system's for temporary files unless given.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="hivelog-", dir=parent))
     try:
         with start(
             folder, with_postgres=with_postgres, with_valkey=with_valkey, parameters=parameters

@@ -54,6 +54,7 @@ class Appender:
         self._task: asyncio.Task[None] | None = None
         self._down: Exception | None = None
         self._setbacks = 0  # batches in a row that did not get into the log
+        self._doubted = False  # is it still the same log?
         self.last: Appended | None = None
 
     async def start(self) -> None:
@@ -89,8 +90,16 @@ class Appender:
         """
         return await self.post(part)
 
+    def verify(self) -> None:
+        """Somebody knows more of the log than it has: before anything else is appended, look whether it is
+        still the same."""
+        self._doubted = True
+        self._wake.set()
+
     def post(self, part: Part) -> asyncio.Future[Outcome]:
         """`submit` without waiting."""
+        if part.epoch is None:
+            part.epoch = self.log.epoch or None
         rows, size = part.rows(), part.bytes()
         full = self._rows + rows > self._max_waiting or self._bytes + size > self._max_bytes
         if full and not part.patient:
@@ -114,13 +123,26 @@ class Appender:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            flight = self._send()
-            while flight is not None:
-                flight = await self._land(flight)
+            try:
+                if self._doubted:
+                    await self._look_again()
+                flight = self._send()
+                while flight is not None:
+                    flight = await self._land(flight)
+            except Exception as error:
+                # A bug, not an outage. Without this task every caller would wait for ever.
+                _log.exception("appender_failed")
+                self._fail(self._flying, error, patient=True)
+                self._wake.set()
+
+    async def _look_again(self) -> None:
+        self._doubted = False
+        if not await self._reopen_once():
+            await self._outlast(DatabaseUnavailable("the log could not be looked at again"), [])
 
     def _send(self) -> Flight | None:
         """The next batch on its way, if anything waits."""
-        self._flying = self._take()
+        self._flying = [] if self._doubted else self._take()
         return self.log.send([part for part, _ in self._flying]) if self._flying else None
 
     async def _land(self, flight: Flight) -> Flight | None:
@@ -141,6 +163,9 @@ class Appender:
         rows = size = 0
         while self._waiting:
             part = self._waiting[0][0]
+            if not part.fits(self.log.epoch):
+                self._turn_away()
+                continue
             count, weight = part.rows(), part.bytes()
             rows += count
             size += weight
@@ -150,6 +175,13 @@ class Appender:
             self._rows -= count
             self._bytes -= weight
         return batch
+
+    def _turn_away(self) -> None:
+        """What was decided in an epoch that is over is not for this one."""
+        item = self._waiting.popleft()
+        self._rows -= item[0].rows()
+        self._bytes -= item[0].bytes()
+        self._fail([item], EpochChanged("the epoch is over in which this was decided"), patient=True)
 
     async def _append(self, batch: list[_Waiting]) -> None:
         try:
@@ -222,6 +254,7 @@ class Appender:
                 appended = await self.log.recover(lost)
             except DatabaseUnavailable:
                 first_try = False
+                self._setbacks += 1  # it may be there and not able to answer: do not ask all the time
                 continue
             break
         if appended is not None:

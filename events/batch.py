@@ -122,7 +122,11 @@ class Pick(Struct, gc=False):
 
 
 class Part(Struct):
-    """One caller's commands. `patient` parts outlive a database outage instead of failing with it."""
+    """One caller's commands. `patient` parts outlive a database outage instead of failing with it.
+
+    `epoch`: the life of the log that they were decided in; in another, tokens, versions and the numbers of
+    types and actors may mean something else. The appender fills it in. None: they fit any.
+    """
 
     enqueues: list[Enqueue] = field(default_factory=list)
     keys: list[IdempotencyKey] = field(default_factory=list)
@@ -135,7 +139,11 @@ class Part(Struct):
     picks: list[Pick] = field(default_factory=list)
     claim: bytes | None = None  # the Redis claim that `starts` came from, for the feeder
     patient: bool = False
+    epoch: int | None = None
     elements: dict[Section, Any] | None = None  # parameters.py's own: what `prepare` made
+
+    def fits(self, epoch: int) -> bool:
+        return self.epoch is None or self.epoch == epoch
 
     def rows(self) -> int:
         return (

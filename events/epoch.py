@@ -17,6 +17,7 @@ from msgspec import Struct
 from .. import sql
 from .batch import Part, Record
 from .log import Log
+from .memory import Memory
 from .names import SYSTEM_STREAM
 from .pool import Connection
 
@@ -38,11 +39,21 @@ class Same(Struct, frozen=True):
 
 
 class New(Struct, frozen=True):
-    """Another one: `epoch` is over. `reason` is `system_identifier` or `timeline`."""
+    """Another one: `epoch` is over, the last one that anybody here has seen. `reason` is `system_identifier`,
+    `timeline`, or `ahead`: what was seen of the log is not in it any more."""
 
     epoch: int
     identity: Identity
     reason: str
+
+
+class End(Struct, frozen=True):
+    """Of the log, now. `log`: its name; empty before the first start. `cut`: it was another before."""
+
+    epoch: int
+    head: int
+    log: str
+    cut: bool
 
 
 async def identity(conn: Connection) -> Identity:
@@ -53,19 +64,43 @@ async def identity(conn: Connection) -> Identity:
     return Identity(*row)
 
 
-async def check(conn: Connection) -> Same | New:
-    """Compare server and log; the very first call writes down where epoch 1 began."""
+async def check(conn: Connection, memory: Memory | None = None) -> Same | New:
+    """Compare server, log and what is remembered of it; the very first call writes down where epoch 1 began.
+
+    Sets `memory.log`.
+    """
+    memory = Memory() if memory is None else memory
+    before = memory.seen[0]
     row = await _state(conn)
     if row[0] is None:
         await conn.execute("select hivelog.first_epoch()")
         row = await _state(conn)
+    last, end = memory.seen[0], await end_of_log(conn, memory)
+    memory.log = end.log
     epoch, stored, live = row[0], Identity(*row[1:3]), Identity(*row[3:5])
+    # An epoch that began in the lost tail has its number for ever.
+    over = max(epoch, before)
     if stored.system_identifier != live.system_identifier:
-        return New(epoch, live, "system_identifier")
+        return New(over, live, "system_identifier")
     # Not told is not different: a standby that is asked too early must not end an epoch.
     if 0 not in (stored.timeline, live.timeline) and stored.timeline != live.timeline:
-        return New(epoch, live, "timeline")
+        return New(over, live, "timeline")
+    if end.cut:
+        return New(max(epoch, last), live, "ahead")
     return Same(epoch, live)
+
+
+async def end_of_log(conn: Connection, memory: Memory) -> End:
+    """Where the log ends, and whether it lost what is remembered of it: its end, or (it has grown again) that
+    batch."""
+    seen, at, batch = memory.seen, memory.at, memory.batch
+    cursor = await conn.execute(sql.load("epoch_evidence"), {"at": at[1]})
+    row = await cursor.fetchone()
+    assert row is not None
+    head, epoch, log, kept, found = row
+    # Where nothing older is kept, the row may have gone because of its age.
+    another = kept and at[0] == epoch and batch != (None if found is None else found.bytes)
+    return End(epoch, head, log or "", cut=seen > (epoch, head) or another)
 
 
 async def _state(conn: Connection) -> tuple[Any, ...]:
@@ -76,8 +111,9 @@ async def _state(conn: Connection) -> tuple[Any, ...]:
 
 
 async def ensure(log: Log, conn: Connection, actor: int) -> int:
-    """The epoch to work in: a new one, opened here or by another process, if the server changed."""
-    found = await check(conn)
+    """The epoch to work in: a new one, opened here or by another process, if the server changed or the log
+    lost its tail."""
+    found = await check(conn, log.memory)
     if isinstance(found, Same):
         return found.epoch
     return await open_epoch(log, found.identity, found.epoch, actor, found.reason)

@@ -19,3 +19,11 @@ class Overloaded(LogError):
 
 class EpochChanged(LogError):
     """The log began a new epoch (restore or failover): tokens and positions of the old one are void."""
+
+
+class Refused(LogError):
+    """PostgreSQL is there and will not have us, so that waiting is of no use. `setting` names the URL."""
+
+    def __init__(self, setting: str, place: str, said: str) -> None:
+        super().__init__(f"{place}: {said}")
+        self.setting, self.said = setting, said

@@ -2,7 +2,8 @@
 
 The template stays readable in the log and in `failures` even with encryption on, so it must not
 carry what a payload could have carried: numbers, quoted text, ids, hex, paths, addresses and dates
-become marks. The words that the programmer wrote stay.
+become marks. The words that the programmer wrote stay, unless the payload has them among its texts: the
+log keeps the template for ever, also when what the job carried was erased.
 """
 
 from __future__ import annotations
@@ -41,6 +42,9 @@ _MARKS: Final = tuple(
     )
 )
 _REPEATED: Final = re.compile(r"(<[a-z]+>)(?:[\s,;:]+\1)+")
+# Three letters or more, and not one of the marks.
+_WORD: Final = re.compile(r"(?<![\w<])\w{3,}(?!>)")
+_LONGEST_PAYLOAD: Final = 64 * 1024  # characters of a payload whose words are looked for
 _TYPE: Final = re.compile(r"[^A-Za-z0-9_.]+")
 
 
@@ -52,7 +56,7 @@ class Failure(msgspec.Struct, frozen=True):
     template: str  # at most 200 characters, no literals
 
 
-def failure(job_type: str, error_type: str, message: str) -> Failure:
+def failure(job_type: str, error_type: str, message: str, payload: bytes = b"") -> Failure:
     """Describe an error of a job of this type; `error_type` is a class name, such as ValueError.
 
     Same job type, class and template: same fingerprint, whatever numbers and names the message had.
@@ -60,7 +64,35 @@ def failure(job_type: str, error_type: str, message: str) -> Failure:
     kind = _TYPE.sub("_", error_type)[:_LONGEST_TYPE] or "Error"
     shape = template(message)
     digest = sha256("\0".join((job_type, kind, shape)).encode("utf-8", "replace"))
-    return Failure(kind, digest.hexdigest()[:16], shape)
+    return Failure(kind, digest.hexdigest()[:16], without(shape, payload))
+
+
+def without(shape: str, payload: bytes) -> str:
+    """A template without the words that stand in the texts of a payload (JSON, its first 64 KiB)."""
+    words = _words(payload)
+    if not words:
+        return shape
+    masked = _WORD.sub(lambda found: "<value>" if found[0].lower() in words else found[0], shape)
+    return _REPEATED.sub(r"\1", masked)[:_LONGEST]
+
+
+def _words(payload: bytes) -> set[str]:
+    try:
+        left = [msgspec.json.decode(payload)] if payload else []
+    except (msgspec.DecodeError, RecursionError):
+        return set()
+    words: set[str] = set()
+    read = 0
+    while left and read < _LONGEST_PAYLOAD:
+        value = left.pop()
+        if isinstance(value, str):
+            read += len(value)
+            words |= {word.lower() for word in _WORD.findall(value[:_LONGEST_PAYLOAD])}
+        elif isinstance(value, dict):
+            left += value.values()
+        elif isinstance(value, list):
+            left += value
+    return words
 
 
 def template(message: str) -> str:

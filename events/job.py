@@ -43,15 +43,19 @@ Target: TypeAlias = Literal["pending", "ready", "lease", "none"]
 
 
 class Cancel(Struct, frozen=True):
-    """Stop it. Cause (of a waiting job): requested, drained."""
+    """Stop it. Cause (of a waiting job): requested, drained. `action`: position of an action_started."""
 
     cause: str = "requested"
+    action: int | None = None
 
 
 class Retry(Struct, frozen=True):
-    """Run an ended job again, under the same id."""
+    """Run an ended job again, under the same id; at `due_at` (ms) if that is still to come."""
 
     by: str | None = None
+    due_at: int | None = None
+    retry: int = 0
+    action: int | None = None
 
 
 class Reschedule(Struct, frozen=True):
@@ -151,7 +155,7 @@ def _cancel(state: JobState, command: Cancel, now: int) -> Answer:
     if state.status in ENDED:
         return _finished(state)
     if state.status in WAITING:
-        return Decision("cancelled", _source(state), "none", types.Cancelled(command.cause))
+        return Decision("cancelled", _source(state), "none", types.Cancelled(command.cause, command.action))
     return Unchanged() if state.cancelling else Decision("cancel_requested", "lease", "lease")
 
 
@@ -161,7 +165,13 @@ def _retry(state: JobState, command: Retry, now: int) -> Answer:
     if state.erased:
         return Refusal("conflict", "the payload was erased")
     passed = state.expires_at is not None and state.expires_at <= now
-    return Decision("requeued", "ended", "ready", types.Requeued(command.by, passed), retry=0)
+    due_at = command.due_at if command.due_at is not None and command.due_at > now else None
+    data = types.Requeued(
+        command.by, passed, None if due_at is None else times.to_text(due_at), command.retry or None,
+        command.action,
+    )  # fmt: skip
+    target: Target = "ready" if due_at is None else "pending"
+    return Decision("requeued", "ended", target, data, due_at=due_at, retry=command.retry)
 
 
 def _reschedule(state: JobState, command: Reschedule, now: int) -> Answer:

@@ -70,17 +70,35 @@ async def _first_key(conn: Connection, path: Path) -> list[str]:
         return [key]
 
 
-def write_key(path: Path) -> str:
-    """Make a key and its file, readable by this user alone. Raises FileExistsError."""
-    key = urlsafe_b64encode(os.urandom(KEY)).decode()
+_BACK_UP = "encryption key written: back this file up, without it no payload can be read again"
+
+
+def write_key(path: Path, *, why: str = _BACK_UP) -> str:
+    """Make a key and its file, readable by this user alone; `why` is logged. Raises FileExistsError."""
+    key = _new_key()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # On disk before the first body is encrypted under it.
+    # On disk before anything is made with it.
+    _write_new(path, [key])
+    _log.warning(why, path=str(path))
+    return key
+
+
+def prepend_key(path: Path) -> str:
+    """Make a key and put it first in the file; the others stay behind it. All or nothing."""
+    key = _new_key()
+    beside = path.with_suffix(".new")
+    beside.unlink(missing_ok=True)
+    _write_new(beside, [key, *read_keys(path)])
+    beside.replace(path)
+    return key
+
+
+def _new_key() -> str:
+    return urlsafe_b64encode(os.urandom(KEY)).decode()
+
+
+def _write_new(path: Path, keys: Sequence[str]) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-        file.write(key + "\n")
+        file.writelines(f"{key}\n" for key in keys)
         file.flush()
         os.fsync(file.fileno())
-    _log.warning(
-        "encryption key written: back this file up, without it no payload can be read again",
-        path=str(path),
-    )
-    return key

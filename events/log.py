@@ -19,9 +19,10 @@ from psycopg.pq.abc import PGresult
 from psycopg.rows import TupleRow
 
 from .. import sql
-from . import answer, arrays, pool, silence
+from . import answer, arrays, pool
 from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
+from .memory import Memory
 from .parameters import CALLS, call_of, parameters
 from .statement import Statements, columns
 from .times import milliseconds as milliseconds
@@ -73,6 +74,7 @@ class Log:
         self._append: Statements
         self.epoch = 0
         self.head = 0
+        self.memory = Memory()
         # Asked at every (re)connect: is this still the same life of the log? Answers its epoch.
         self.check_epoch: Callable[[], Awaitable[int]] | None = None
 
@@ -83,11 +85,11 @@ class Log:
             connection = await pool.connect(self._url, self._name)
             connection.prepare_threshold = 0
             await connection.execute(_PLANS)
-            self._append = Statements(connection.pgconn, _APPENDS)
+            self._append = Statements(connection.pgconn, _APPENDS, _SILENCE)
             self._connection = connection
             self._cursor = connection.cursor(binary=True)
             await connection.wait(self._append.prepare())
-            await self._cursor.execute(sql.load("head"))
+            await self._cursor.execute(sql.load("last_batch"))
             row = await self._cursor.fetchone()
         except psycopg.Error as error:
             raise DatabaseUnavailable(str(error)) from error
@@ -99,6 +101,8 @@ class Log:
             except psycopg.Error as error:
                 await self.close()
                 raise DatabaseUnavailable(str(error)) from error
+        if self.epoch == row[1]:
+            self.memory.wrote(self.epoch, self.head, row[2].bytes)
 
     async def close(self) -> None:
         connection, self._connection, self._cursor = self._connection, None, None
@@ -128,12 +132,13 @@ class Log:
         if flight.answer is None:
             await self.open()
             flight.after = self.head
+            if not all(part.fits(self.epoch) for part in flight.parts):
+                raise EpochChanged("what was to be appended was decided in an epoch that is over")
             self._launch(flight)
         assert flight.answer is not None
         assert self._connection is not None
         try:
-            with silence.heard_within(self._connection.pgconn, _SILENCE):
-                row = columns(await flight.answer)
+            row = columns(await flight.answer)
         except psycopg.Error as error:
             raise self._translate(error, flight) from error
         except BaseException:
@@ -141,6 +146,8 @@ class Log:
             await self.close()
             raise
         self.head = arrays.load_bigint(row[0])
+        if self.head >= arrays.load_bigint(row[1]):
+            self.memory.wrote(self.epoch, self.head, flight.batch_id)
         return row
 
     def read(self, flight: Flight, row: list[bytes | None]) -> Appended:
@@ -168,7 +175,8 @@ class Log:
         return error
 
     async def recover(self, lost: Lost) -> Appended | None:
-        """After `open`: the lost batch's answer if it is in the log, None if it never will be.
+        """After `open`: the lost batch's answer if it is in the log; None: it is not, and never
+        will be, even if it is still on its way.
 
         Refusals are told only as `conflict` (or `replayed`): their reasons went with the answer.
         """

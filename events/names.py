@@ -43,22 +43,33 @@ class Names:
         # Another number whenever a queue may have changed by this process's own doing.
         self.version = 0
 
+    async def find_type(self, name: str) -> int:
+        """A type's number without minting one, for who only asks; -1: there is none."""
+        async with self._pool.connection() as connection:
+            row = await (await connection.execute(sql.load("type_find"), {"name": name})).fetchone()
+        return -1 if row is None else int(row[0])
+
     async def refresh(self) -> None:
         """Re-read queues, and the types and actors that are new."""
         async with self._pool.connection() as connection:
-            await self._load(connection)
+            while not await self._load(connection):
+                pass
 
-    async def _load(self, connection: Connection) -> None:
-        read_at = time.monotonic()
+    async def _load(self, connection: Connection) -> bool:
+        """False: something was forgotten meanwhile, so what was read may be what was to be forgotten."""
+        read_at, version = time.monotonic(), self.version
         rows = await (await connection.execute(sql.load("names_load"))).fetchall()
         queues = [Queue(r[0], r[1], r[2].bytes, *r[3:]) for r in rows]
-        self._queues = {queue.name: queue for queue in queues}
-        self._queues_by_id = {queue.id: queue for queue in queues}
         known = {"type": max(self._names["t"], default=0), "actor": max(self._names["a"], default=0)}
         rows = await (await connection.execute(sql.load("names_newer"), known)).fetchall()
+        if version != self.version:
+            return False
+        self._queues = {queue.name: queue for queue in queues}
+        self._queues_by_id = {queue.id: queue for queue in queues}
         for kind, number, name in rows:
             self._learn(kind, number, name)
         self._read_at = read_at
+        return True
 
     def _learn(self, kind: str, number: int, name: str) -> None:
         self._ids[kind][name] = number
@@ -89,6 +100,14 @@ class Names:
         self.version += 1
         self._read_at = float("-inf")
 
+    def forget(self) -> None:
+        """The log is in another epoch: what was numbered in its lost tail may have other numbers now."""
+        self._ids = {"t": {}, "a": {}}
+        self._names = {"t": {}, "a": {}}
+        self._queues.clear()
+        self._queues_by_id.clear()
+        self.forget_queues()
+
     async def new_queue(self, name: str) -> tuple[int, bytes]:
         """(id, stream) of a name; the row stays `deleted` until its first queue_configured event."""
         async with self._pool.connection() as connection:
@@ -104,30 +123,30 @@ class Names:
 
     async def type_id(self, name: str) -> int:
         """The number of a job type, minted on first use."""
-        if name not in self._ids["t"]:
-            async with self._pool.connection() as connection:
-                # Twice: a name that another process mints at this moment shows up at the second look.
-                for _ in range(2):
-                    cursor = await connection.execute(
-                        "select name, id from hivelog.type_ids(%s)", ([name],)
-                    )
-                    for found, number in await cursor.fetchall():
-                        self._learn("t", number, found)
-                    if name in self._ids["t"]:
-                        break
-        return self._ids["t"][name]
+        if (known := self._ids["t"].get(name)) is not None:
+            return known
+        async with self._pool.connection() as connection:
+            # Twice: a name that another process mints at this moment shows up at the second look.
+            for _ in range(2):
+                cursor = await connection.execute("select name, id from hivelog.type_ids(%s)", ([name],))
+                for found, number in await cursor.fetchall():
+                    self._learn("t", number, found)
+                if (known := self._ids["t"].get(name)) is not None:
+                    return known
+        raise KeyError(name)
 
     async def actor_id(self, name: str) -> int:
         """The number of an actor (`user:..`, `token:..`, `worker:..`, `leader`, `sql`)."""
-        if name not in self._ids["a"]:
-            async with self._pool.connection() as connection:
-                for _ in range(2):
-                    cursor = await connection.execute("select hivelog.actor_id(%s)", (name,))
-                    row = await cursor.fetchone()
-                    if row is not None and row[0] is not None:
-                        self._learn("a", row[0], name)
-                        break
-        return self._ids["a"][name]
+        if (known := self._ids["a"].get(name)) is not None:
+            return known
+        async with self._pool.connection() as connection:
+            for _ in range(2):
+                cursor = await connection.execute("select hivelog.actor_id(%s)", (name,))
+                row = await cursor.fetchone()
+                if row is not None and row[0] is not None:
+                    self._learn("a", row[0], name)
+                    return int(row[0])
+        raise KeyError(name)
 
     async def type_name(self, number: int) -> str:
         if number not in self._names["t"]:

@@ -47,7 +47,7 @@ _AWAY: Final = 2.0
 _SETTINGS = (
     "select set_config('lock_timeout', '10s', false), set_config('statement_timeout', '30s', false),"
     " set_config('idle_in_transaction_session_timeout', '30s', false), set_config('jit', 'off', false),"
-    " set_config('timezone', 'UTC', false)"
+    " set_config('timezone', 'UTC', false), set_config('client_encoding', 'UTF8', false)"
 )
 
 

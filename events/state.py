@@ -245,8 +245,9 @@ def _released(state: JobState, event: Recorded, data: Any) -> JobState:
 def _requeued(state: JobState, event: Recorded, data: types.Requeued) -> JobState:
     return replace(
         state,
-        status="queued",
-        retry=0,
+        status="queued" if data.due_at is None else "pending",
+        due_at=None if data.due_at is None else times.from_text(data.due_at),
+        retry=data.retry or 0,
         losses=0,
         expires_at=None if data.unbound else state.expires_at,
         # A retry may bring another payload.

@@ -11,31 +11,44 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
 from psycopg import errors, generators
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGconn, PGresult
 
+from .silence import LONGEST
+
 # A wire value (binary), a text value, or NULL.
 Value = bytes | str | None
 T = TypeVar("T")
 Steps: TypeAlias = Generator[Any, Any, T]
 _BINARY, _TEXT = 1, 0
+# uvloop stops to watch a socket on which an error is pending (its peer died with our call unread) and calls
+# nobody; so whoever waits looks for himself now and then, as psycopg does.
+_LOOK: Final = 0.1
 
 
 class Statements:
     """Statements with `%s` placeholders, by name, prepared on one connection that is used for nothing else
     from the first call on. One call at a time."""
 
-    def __init__(self, pgconn: PGconn, queries: Mapping[str, str]) -> None:
-        self._pgconn = pgconn
+    def __init__(self, pgconn: PGconn, queries: Mapping[str, str], silence: float = LONGEST) -> None:
+        """`silence`: seconds after which a call without an answer has lost its connection."""
+        self._pgconn, self._silence = pgconn, silence
         self._queries = {name.encode(): _numbered(query) for name, query in queries.items()}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._socket = -1
         self._answer: asyncio.Future[PGresult] | None = None
         self._result: PGresult | None = None
+        self._began = 0.0
+        self._looking: asyncio.TimerHandle | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a call was sent that has no answer yet."""
+        return self._answer is not None and not self._answer.done()
 
     def prepare(self) -> Steps[None]:
         """Steps for `connection.wait`, which blocks or awaits as the connection does."""
@@ -55,7 +68,9 @@ class Statements:
         if self._loop is None:
             self._loop, self._socket = asyncio.get_running_loop(), self._pgconn.socket
             self._loop.add_reader(self._socket, self._readable)
-        self._answer = self._loop.create_future()
+        self._answer, self._began = self._loop.create_future(), self._loop.time()
+        if self._looking is None:
+            self._looking = self._loop.call_later(_LOOK, self._look)
         self._send(name, values)
         if self._pgconn.flush():
             self._loop.add_writer(self._socket, self._writable)
@@ -67,6 +82,9 @@ class Statements:
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)
             self._loop = None
+        if self._looking is not None:
+            self._looking.cancel()
+            self._looking = None
 
     def _send(self, name: str, values: Sequence[Value]) -> None:
         formats = [_TEXT if isinstance(value, str) else _BINARY for value in values]
@@ -85,6 +103,18 @@ class Statements:
         except psycopg.Error as error:
             self._failed(error)
 
+    def _look(self) -> None:
+        """Is there an answer that nobody told of, or none for too long?"""
+        self._looking = None
+        if self.waiting:
+            self._readable()
+        if self._loop is None or not self.waiting:
+            return
+        if self._loop.time() - self._began > self._silence:
+            self._failed(psycopg.OperationalError(f"no answer within {self._silence:g} s"))
+        else:
+            self._looking = self._loop.call_later(_LOOK, self._look)
+
     def _writable(self) -> None:
         try:
             if not self._pgconn.flush() and self._loop is not None:
@@ -94,13 +124,13 @@ class Statements:
 
     def _failed(self, error: psycopg.Error) -> None:
         self.close()
-        if self._answer is not None and not self._answer.done():
+        if self._answer is not None and self.waiting:
             self._answer.set_exception(error)
 
     def _done(self) -> None:
         """The server is ready for the next query (or said something while none was under way)."""
         result, self._result = self._result, None
-        if result is not None and self._answer is not None and not self._answer.done():
+        if result is not None and self._answer is not None and self.waiting:
             self._answer.set_result(result)
 
 

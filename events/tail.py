@@ -37,6 +37,8 @@ class Tail:
         self._moved = asyncio.Condition()
         self.position = 0
         self.epoch = 0
+        # Called with an epoch and a position that were there once, and are not any more.
+        self.on_ahead: Callable[[int, int], None] = lambda epoch, position: None
         self.available = True  # whether the log could be read when last tried
 
     async def start(self) -> None:
@@ -97,14 +99,14 @@ class Tail:
 
     async def _follow(self) -> None:
         async with self._pool.connection() as connection:
+            now = await head(connection)
+            await self._check(now)
             if not self._subscribers:
-                now = await head(connection)
                 await self._advance(now.position, now.epoch)
                 return
             while True:
                 events = await read(connection, self.position, _PAGE)
                 if not events:
-                    await self._check(await head(connection))
                     return
                 if events[0].position != self.position + 1:
                     self._reset()
@@ -115,9 +117,13 @@ class Tail:
                     return
 
     async def _check(self, now: Head) -> None:
+        """Before anything is read: a log that lost its tail may have grown past where we are."""
         if now.position < self.position or now.epoch != self.epoch:
-            self._reset()
+            seen = self.epoch, self.position
             await self._advance(now.position, now.epoch)
+            self._reset()
+            if seen > (now.epoch, now.position):
+                self.on_ahead(*seen)
 
     def _reset(self) -> None:
         _log.error("tail_reset", position=self.position, epoch=self.epoch)

@@ -74,6 +74,7 @@ class Cancelled(Struct, frozen=True, omit_defaults=True):
     error, timeout, lost, payload, result, grace (it did not stop in time)."""
 
     cause: str = "requested"
+    action: int | None = None  # position of the action_started that it belongs to
 
 
 class Expired(Struct, frozen=True):
@@ -101,10 +102,15 @@ class Released(Struct, frozen=True, omit_defaults=True):
 
 
 class Requeued(Struct, frozen=True, omit_defaults=True):
-    """Run again from the start of its retries. An expires_at that had passed holds no more."""
+    """Run again from the start of its retries. An expires_at that had passed holds no more.
+
+    An undone cancellation brings back what was: the time that it waited for, and its retries."""
 
     by: str | None = None
     unbound: bool = False  # expires_at was dropped
+    due_at: str | None = None  # RFC 3339; it waits again
+    retry: int | None = None
+    action: int | None = None  # position of the action_started that it belongs to
 
 
 class Routed(Struct, frozen=True, omit_defaults=True):
@@ -219,8 +225,8 @@ class KeysRotated(Struct, frozen=True, omit_defaults=True):
 
 class ActionStarted(Struct, frozen=True, omit_defaults=True):
     action_id: str
-    action: str  # cancel, retry, erase, drain
-    position: int  # touches only what was enqueued at or before it
+    action: str  # cancel, retry, erase, undo, drain, redrive, copy, shadow, retention
+    position: int  # touches only what was enqueued at or before it; of retention: the new edge
     matched: int | None = None
     filter: Json | None = None
 
@@ -230,6 +236,8 @@ class ActionFinished(Struct, frozen=True, omit_defaults=True):
     changed: int = 0
     refused: int = 0
     error: str | None = None
+    counts: dict[str, int] | None = None  # of a replay: what became of how many jobs
+    detail: Json | None = None  # of retention: edge, carried, and the digest of what was carried
 
 
 class Opaque(Struct, frozen=True):

@@ -37,7 +37,8 @@ class Step(enum.Enum):
 
 
 class Checkpoint(Struct):
-    """A row of hivelog.projections. Times in ms since 1970."""
+    """A row of hivelog.projections. Times in ms since 1970. `filling`: it was added to a log with a past
+    and has not reached the present yet, so nobody waits for it who does not read it."""
 
     name: str
     generation: int
@@ -45,6 +46,7 @@ class Checkpoint(Struct):
     updated_at: int
     live: bool
     error: str | None
+    filling: bool = False
 
 
 async def connect(url: str) -> Connection:
@@ -58,8 +60,8 @@ async def checkpoints(connection: Connection) -> list[Checkpoint]:
     """All of them, every generation."""
     rows = await (await connection.execute(sql.load("projection_state"))).fetchall()
     return [
-        Checkpoint(name, generation, position, _ms(updated_at), live, error)
-        for name, generation, position, updated_at, live, error in rows
+        Checkpoint(name, generation, position, _ms(updated_at), live, error, filling)
+        for name, generation, position, updated_at, live, error, filling in rows
     ]
 
 
@@ -82,6 +84,13 @@ async def advance(connection: Connection, projection: Projection, at: Checkpoint
         return Step.OVERTAKEN
     at.position = upto
     return Step.MOVED
+
+
+async def filled(connection: Connection, at: Checkpoint) -> None:
+    """Write down that an added projection has reached the present."""
+    values = {"name": at.name, "generation": at.generation}
+    await connection.execute(sql.load("projection_filled"), values)
+    at.filling = False
 
 
 async def note(connection: Connection, at: Checkpoint, error: str | None) -> None:

@@ -41,6 +41,7 @@ PROJECTIONS: tuple[Projection, ...] = (
     Projection("jobs", "projection_jobs", ("jobs", "queue_minutes", "queue_hours")),
     Projection("failures", "projection_failures", ("failures",)),
     Projection("workers", "projection_workers", ("workers",)),
+    Projection("rounds", "projection_rounds", ("rounds",)),
 )
 
 

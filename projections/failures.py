@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from msgspec import Struct
@@ -36,6 +37,30 @@ async def failures(
     values = {"since": moment, "queue": queue, "limit": limit}
     rows = await (await connection.execute(sql.load("failure_list"), values)).fetchall()
     return [_failure(row) for row in rows]
+
+
+async def failed_jobs(
+    connection: Connection,
+    found: Sequence[Failure],
+    queues: Mapping[str, int],
+    spans: Sequence[int],
+    most: int,
+) -> list[list[int]]:
+    """For each failure and each span (its beginning, ms since 1970): how many jobs failed so last, and last
+    started in it; of a queue at most `most` are counted. `queues`: the numbers of those that count."""
+    counts = [[0] * len(spans) for _ in found]
+    asked = [(place, name) for place, one in enumerate(found) for name in one.queues if name in queues]
+    if not asked or not spans:
+        return counts
+    values = {
+        "groups": [place for place, _ in asked], "queues": [queues[name] for _, name in asked],
+        "fingerprints": [found[place].fingerprint for place, _ in asked],
+        "types": [found[place].type for place, _ in asked],
+        "spans": [datetime.fromtimestamp(at / 1000, UTC) for at in spans], "most": most,
+    }  # fmt: skip
+    for place, span, count in await (await connection.execute(sql.load("failed_jobs"), values)).fetchall():
+        counts[place][span - 1] = count
+    return counts
 
 
 def _failure(row: TupleRow) -> Failure:

@@ -138,6 +138,7 @@ class Runner:
             except _PASSING as error:
                 _log.warning("projections_interrupted", error=str(error))
                 await self._disconnect()
+                self.position = 0  # when it is back, the log may have lost its tail
                 await asyncio.sleep(POLL)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(POLL):
@@ -174,6 +175,8 @@ class Runner:
             await self._failed(connection, follower, "is ahead of the log: rebuild it")
         elif step is Step.MOVED:
             follower.pause = 0.0
+        elif follower.at.filling:
+            await checkpoint.filled(connection, follower.at)
         return step is Step.MOVED
 
     async def _failed(self, connection: Connection, follower: _Follower, why: str) -> None:
@@ -194,10 +197,12 @@ class Runner:
             async with self._busy:
                 connection = await self._connected()
                 rows = await checkpoint.checkpoints(connection)
-                self.position = max(self.position, min((c.position for c in rows if c.live), default=0))
+                waited_for = (c.position for c in rows if c.live and not c.filling)
+                self.position = max(self.position, min(waited_for, default=0))
 
     async def _publish(self) -> None:
-        self.position = min(f.at.position for f in self._followers if f.at is not None)
+        positions = [f.at.position for f in self._followers if f.at is not None and not f.at.filling]
+        self.position = min(positions, default=self.position)
         async with self._moved:
             self._moved.notify_all()
 

@@ -107,7 +107,7 @@ class Indexer:
             upto = min(at.position + STEP, at.head)
             rows = await connection.execute(sql.load("search_events"), {"after": at.position, "upto": upto})
             jobs = [row[0] for row in await rows.fetchall()]
-            terms: list[str | None] = []
+            terms: list[str] = []
             for start in range(0, len(jobs), _SLICE):
                 terms += await self._terms(connection, jobs[start : start + _SLICE])
             step = {"after": at.position, "upto": upto, "jobs": jobs, "terms": terms}
@@ -128,18 +128,19 @@ class Indexer:
         """
         return at.position > at.head or (self._kek() or 0) > (at.kek or 0)
 
-    async def _terms(self, connection: Connection, jobs: Sequence[UUID]) -> list[str | None]:
-        """A tsvector's text for each job; None for those that carry nothing, or cannot be opened."""
+    async def _terms(self, connection: Connection, jobs: Sequence[UUID]) -> list[str]:
+        """A tsvector's text for each job: what it carries, if that can be opened, and the end of its id."""
         given = {"jobs": list(jobs), "most": LARGEST}
         cursor = await connection.execute(sql.load("search_bodies"), given, binary=True)
         carried: dict[UUID, list[Any]] = {}
         for row in await cursor.fetchall():
             carried.setdefault(row[0], []).append(row[1:])
-        return [self._vector(job, carried.get(job, [])) for job in jobs]
+        found = [(job, self._vector(job, carried.get(job, []))) for job in jobs]
+        return [f"{vector} {search_terms.tail(str(job))}".lstrip() for job, vector in found]
 
-    def _vector(self, job: UUID, rows: list[Any]) -> str | None:
+    def _vector(self, job: UUID, rows: list[Any]) -> str:
         if not rows or rows[0][0] != vault.PAYLOAD:
-            return None
+            return ""
         try:
             _, _, kek, salt, wrapped, _ = rows[0]
             key = self._vault.key_of(job.bytes, salt, kek, wrapped)
@@ -147,11 +148,11 @@ class Indexer:
             terms = search_terms.terms_of(payload, errors)
         except (VaultError, msgspec.DecodeError) as error:
             _log.warning("job_not_searchable", job=str(job), error=type(error).__name__)
-            return None
+            return ""
         keys = self._vault.keys
         # A job without a data key was enqueued in plain text and stays so.
         hashed_under = keys.first if kek is not None and keys is not None else None
-        return search_terms.vector(terms, hashed_under) or None
+        return search_terms.vector(terms, hashed_under)
 
     async def sweep(self) -> None:
         """Forget a slice of what the vault no longer holds: past retention, mostly."""

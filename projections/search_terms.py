@@ -114,6 +114,18 @@ def _alternatives(term: Term, begins: bool, keys: Keyring | None) -> list[str]:
     return [_quoted(_plain(term)) + (":*" if begins else ""), *map(_quoted, hashed)]
 
 
+def tail(job: str) -> str:
+    """The term of a job's last 8 characters, by which people name it; it is no secret, and never hashed."""
+    # Neither a word nor a hash begins so.
+    return _quoted("#~" + job[-8:].lower())
+
+
+def paths(payload: bytes) -> list[str]:
+    """The fields of a payload in JSON that can be searched, as they are written there."""
+    found = (path for path, value in _scalars("", msgspec.json.decode(payload)) if path and value)
+    return [*islice(dict.fromkeys(path for path in found if len(path) <= _LONGEST), FIELDS)]
+
+
 def _plain(term: Term) -> str:
     return f"{term[0]}={term[1]}" if term[0] else term[1]
 

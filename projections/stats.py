@@ -7,7 +7,7 @@ for the projection first (`Runner.wait_for`).
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import Struct
 from psycopg.rows import TupleRow
@@ -15,6 +15,8 @@ from psycopg.rows import TupleRow
 from .. import sql
 from ..events.log import milliseconds
 from ..events.pool import Connection
+from .day import NOTHING, Day
+from .moments import Moment
 
 
 class QueueStats(Struct, frozen=True):
@@ -60,10 +62,34 @@ class Throughput(Struct, frozen=True):
     success_rate: float
 
 
-async def queue_stats(connection: Connection, queue: int | None = None) -> Snapshot | None:
-    """The stats of a queue by its number, or of all queues; None when there is no such queue."""
-    cursor = await connection.execute(sql.load("queue_stats"), {"queue": queue})
-    rows: list[TupleRow] = await cursor.fetchall()
+async def queue_stats(
+    connection: Connection,
+    queue: int | None = None,
+    moment: Moment | None = None,
+    *,
+    day: Day | None = None,
+) -> Snapshot | None:
+    """The stats of a queue by its number, or of all queues, now or at a moment; None when there is none.
+
+    `day` is what the process remembers: with it all queues cost what happened since, not the whole day.
+    """
+    if moment is not None:
+        values = {"queue": queue} | moment.parameters
+        return _snapshot(await _rows(connection, "queue_stats_at", values))
+    kept = NOTHING if day is None or queue is not None else day.kept
+    rows = await _rows(connection, "queue_stats", {"queue": queue} | kept.parameters)
+    if rows and day is not None and queue is None:
+        if not kept.fits(rows[0][1], rows[0][2], rows[0][-1]):
+            rows = await _rows(connection, "queue_stats", {"queue": queue} | NOTHING.parameters)
+        await day.renew(connection, kept, rows[0][1])
+    return _snapshot([row[:-1] for row in rows])
+
+
+async def _rows(connection: Connection, query: str, values: dict[str, Any]) -> list[TupleRow]:
+    return await (await connection.execute(sql.load(query), values)).fetchall()
+
+
+def _snapshot(rows: list[TupleRow]) -> Snapshot | None:
     if not rows:
         return None
     position, now, projected = rows[0][:3]

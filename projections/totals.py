@@ -61,6 +61,10 @@ class Totals:
         self._since: datetime | None = None
         self._closed: dict[str, QueueTotal] = {}
 
+    def forget(self) -> None:
+        """At the next question: what is remembered may be of a tail that the log has lost."""
+        self._generation = -1
+
     async def read(self, connection: Connection) -> dict[str, QueueTotal]:
         """By queue, all that are not deleted."""
         async with self._lock:  # an hour must not be added twice

@@ -71,8 +71,11 @@ class Adversary:
                 self._redis.zpopmax(key)
 
     def move_checkpoint(self, by: int) -> None:
+        """Forward: it is of another log. Where Redis knows more of this one, the log was put back (test_put_back)."""
         if self._redis.hget(_KEYS + b"at", "position") is not None:
             self._redis.hincrby(_KEYS + b"at", "position", by)
+            if by > 0:
+                self._redis.hset(_KEYS + b"at", "log", "another")
 
     def wrong_type(self) -> None:
         """A key of ours that is not what it was."""

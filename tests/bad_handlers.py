@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import signal
 import subprocess
@@ -75,6 +76,21 @@ def tick(ctx: JobContext, payload: dict[str, str]) -> None:
         with Path(payload["file"]).open("a") as file:
             file.write(".")
         time.sleep(0.02)
+
+
+@handler("compute_in_c", isolation="process")
+def compute_in_c(ctx: JobContext, payload: dict[str, str]) -> None:
+    """Never gives the interpreter back, so no thread of the child runs any more."""
+    Path(payload["file"]).write_text(str(os.getpid()))
+    sum(itertools.repeat(0, 1 << 60))
+
+
+@handler("stop_itself", isolation="process")
+def stop_itself(ctx: JobContext, payload: dict[str, str]) -> None:
+    """Stopped, with a program that it has started."""
+    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    Path(payload["file"]).write_text(f"{helper.pid} {os.getpid()}")
+    os.kill(os.getpid(), signal.SIGSTOP)
 
 
 @handler("block")

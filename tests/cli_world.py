@@ -112,7 +112,7 @@ def served(world: World) -> Iterator[str]:
     port = free_port()
     world.url = f"http://127.0.0.1:{port}"
     with world.process("serve", "--port", str(port)) as process:
-        wait_for(lambda: answers(f"{world.url}/health/ready"), process)
+        wait_for(lambda: answers(f"{world.url}/health/ready"), process, 60)
         yield world.url
 
 

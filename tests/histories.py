@@ -112,7 +112,7 @@ class History:
         if not isinstance(decision, job.Decision):
             return
         data = msgspec.json.decode(decision.encoded) if decision.encoded else {}
-        body = b"sealed text" if decision.event in ("completed", "retry_scheduled", "failed") else None
+        body = b'"sealed text"' if decision.event in ("completed", "retry_scheduled", "failed") else None
         made = end(UUID(bytes=state.id), state.token, decision.event, body)
         made.due, made.retry = decision.due_at, decision.retry
         made.data = msgspec.json.encode(data) if data else None
@@ -155,7 +155,7 @@ class History:
             move.attempt, move.enqueued, move.size = state.attempt, state.enqueued, state.size
             move.expires_at = None if state.expires_at is None else text(state.expires_at)
             move.spec = msgspec.Raw(msgspec.json.encode(state.spec))
-            move.retry = 0 if decision.event == "requeued" else state.retry
+            move.retry = state.retry if decision.retry is None else decision.retry
         self.log.append(Part(moves=[move]))
 
     def wait(self, who: int, how: int, much: int) -> None:

@@ -29,6 +29,10 @@ class Link:
         """Nothing gets through any more, and neither side is told."""
         self._flowing.clear()
 
+    def go_on(self) -> None:
+        """What was held up arrives now, however late."""
+        self._flowing.set()
+
     async def flowing(self) -> None:
         await self._flowing.wait()
 

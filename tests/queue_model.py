@@ -208,7 +208,9 @@ class QueueModel:
 
     def _requeued(self, event: Seen, job: Job) -> None:
         self._must(job.status in ENDED and job.status != "completed", event, "only dead jobs run again")
-        job.status, job.retry, job.losses = "queued", 0, 0
+        later = event.data.get("due_at")
+        job.status, job.retry, job.losses = "pending" if later else "queued", event.data.get("retry", 0), 0
+        job.due = ms(later) if later else None
         if event.data.get("unbound"):
             job.expires = None
 

@@ -15,6 +15,7 @@ from hivelog.broker.feed import Feeder
 from hivelog.broker.rebuild import Restorer
 from hivelog.events.batch import Appended, Outcome, Part, Start
 from hivelog.events.log import Log
+from hivelog.events.memory import Memory
 from hivelog.events.pool import make_pool
 
 from .batches import Desk
@@ -35,7 +36,7 @@ class Rig:
         self.redis = Redis(redis_url)
         self.feeder = Feeder(self.redis, self.pool)
         self.claims = Claims(self.redis, self.pool, self.feeder)
-        self.restorer = Restorer(self.redis, self.pool)
+        self.restorer = Restorer(self.redis, self.pool, Memory())
         self.raw = redis_py.Redis.from_url(redis_url)
 
     async def append(self, part: Part, *, feed: bool = True) -> Appended:

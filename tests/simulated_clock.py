@@ -16,6 +16,15 @@ language sql volatile parallel safe as $$
 $$;
 """
 
+_STANDING = """
+alter table public.hivelog_test_clock add column since timestamptz not null
+    default date_trunc('milliseconds', clock_timestamp());
+create or replace function hivelog.now() returns timestamptz
+language sql volatile parallel safe as $$
+    select since + ahead from public.hivelog_test_clock
+$$;
+"""
+
 
 @dataclass
 class Clock:
@@ -27,6 +36,11 @@ class Clock:
         """Replace the only clock that decides anything, in this database."""
         with psycopg.connect(self.url, autocommit=True) as conn:
             conn.execute(_REPLACEMENT)
+
+    def stop(self) -> None:
+        """Time stands still from now on, but for `advance`: two answers can have the same time."""
+        with psycopg.connect(self.url, autocommit=True) as conn:
+            conn.execute(_STANDING)
 
     def advance(self, seconds: float) -> None:
         """Let `seconds` pass at once, for every process that uses the database."""

@@ -10,9 +10,10 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+from hivelog.events import log as log_module
 from hivelog.events.appender import Appender
-from hivelog.events.batch import End, IdempotencyKey, Part
-from hivelog.events.errors import DatabaseUnavailable, Overloaded
+from hivelog.events.batch import End, IdempotencyKey, Part, Record
+from hivelog.events.errors import DatabaseUnavailable, EpochChanged, Overloaded
 from hivelog.events.log import Log
 
 from .batches import Desk, complete, part
@@ -275,6 +276,51 @@ async def test_a_lost_answer_is_found_in_the_log(database: str, tmp_path: Path) 
         await appender.stop()
     assert rows(database, "select max(position) from hivelog.events") == [(15,)]
     assert_intact(database)
+
+
+async def test_an_append_that_is_heard_after_the_log_said_no_does_nothing(
+    database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its commands were sent again meanwhile. Records and starts have no key that would tell."""
+    monkeypatch.setattr(log_module, "_SILENCE", 0.5)
+    desk = Desk(database)
+    async with proxied(database, tmp_path) as proxy:
+        appender = Appender(Log(proxy.url))
+        await appender.start()
+        jobs = [desk.enqueue(), desk.enqueue()]
+        await appender.submit(part(*jobs))
+        for commands in (part(desk.enqueue()), part(desk.start(jobs[0])), Part(records=[_scaled()])):
+            connection, slow = appender.log._connection, proxy.links[-1]
+            assert connection is not None
+            pid = connection.info.backend_pid
+            slow.stall()
+            outcome = await appender.submit(commands)
+            assert not outcome.refused
+            slow.go_on()
+            while rows(database, f"select from pg_stat_activity where pid = {pid}"):
+                await asyncio.sleep(0.02)
+            assert rows(database, "select max(position) from hivelog.events") == [(outcome.head,)]
+        await appender.stop()
+    types = "select array_agg(type::text order by position) from hivelog.events"
+    assert rows(database, types) == [(["enqueued"] * 3 + ["started", "scaled"],)]
+    assert rows(database, "select count(*) from hivelog.void_batches") == [(3,)]
+    assert_intact(database)
+
+
+async def test_what_was_decided_in_another_epoch_is_turned_away(database: str) -> None:
+    desk, appender = Desk(database), Appender(Log(database))
+    await appender.start()
+    old = part(desk.enqueue())
+    old.epoch = appender.log.epoch + 1
+    with pytest.raises(EpochChanged):
+        await appender.submit(old)
+    assert not (await appender.submit(part(desk.enqueue()))).refused
+    await appender.stop()
+    assert rows(database, "select max(position) from hivelog.events") == [(1,)]
+
+
+def _scaled() -> Record:
+    return Record("00000000-0000-0000-0000-000000000001", "scaled", 1)
 
 
 async def test_an_outage_fails_the_impatient_and_keeps_the_patient(database: str, tmp_path: Path) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
-from .chaos import schedule, sessions
+from .chaos import checker, restores, schedule, sessions
+from .chaos.checker import Checked
 from .chaos.faults import FAULTS
 from .chaos.report import lines
 from .chaos.run import Options, run
@@ -66,7 +68,7 @@ def facts(*, by: str = "w", ticks: range, reached: range) -> list[dict[str, Any]
 
 
 def runs(*what: str) -> list[dict[str, Any]]:
-    return [{"by": "w", "what": each, "token": 4} for each in what]
+    return [{"by": "w", "what": each, "run": n // 2, "token": 4} for n, each in enumerate(what)]
 
 
 ALWAYS = range(30)
@@ -101,3 +103,104 @@ def test_a_second_end_is_found() -> None:
     told = until((JOB, "completed", {}), (JOB, "completed", {}))
     assert told.without_lease == ["completed at 6"]
     assert told.broken is not None
+
+
+# -- a database that is put back -------------------------------------------------------------------------
+
+HEAD = 4  # the copy's last position: its four events are of the seconds 1 to 4, what follows is of 11 and later
+PUT_BACK = {"since": 4.5, "killed": 9.0, "back": 10.0, "copied_at": 4600, "killed_at": 9000, "new_timeline": False}
+EPOCH = (b"s" * 16, "epoch_started", {"epoch": 2})
+OTHER = (b"k" * 16, "enqueued", SPEC)
+
+
+def put_back(*after: tuple[bytes, str, dict[str, Any]]) -> Story:
+    told, versions = Story(6000), Counter[bytes]()
+    before = (
+        (WORKER, "worker_started", {"name": "w"}), (b"q" * 16, "queue_configured", {"max_workers": None}),
+        (JOB, "enqueued", SPEC), (JOB, "started", {}),
+    )  # fmt: skip
+    for position, (stream, kind, data) in enumerate((*before, *after), 1):
+        versions[stream] += 1
+        at = (position if position <= HEAD else position + 6) * 1000
+        queue = None if stream in (WORKER, b"s" * 16) else QUEUE
+        attempt = 1 if kind == "started" else None
+        told.tell(Seen(position, at, stream, versions[stream], kind, 5, queue, attempt, data), None)
+    return told
+
+
+def restored(told: Story, **changed: Any) -> list[restores.Restore]:
+    return restores.of([PUT_BACK | {"what": "restored"} | changed], told)
+
+
+def verdict(told: Story, job: str, position: int | None, began: float, answered: float) -> Checked:
+    """On one acknowledged job."""
+    found = Checked(restores=restored(told))
+    fact = {"what": "acknowledged", "key": "k", "jobs": [job], "t": answered, "began": began, "position": position}
+    checker._acknowledgements(found, told, [fact])
+    return found
+
+
+GONE = str(UUID(bytes=b"g" * 16))
+
+
+def test_only_what_came_between_copy_and_restore_is_void() -> None:
+    told = put_back((JOB, "completed", {}), EPOCH)
+    assert restored(told)[0].head == HEAD
+    in_tail = verdict(told, GONE, HEAD + 3, 6, 7)
+    assert (in_tail.void, in_tail.lost, in_tail.faults) == (1, 0, [])
+    by_sql = verdict(told, GONE, None, 6, 7)
+    assert (by_sql.void, by_sql.lost) == (1, 0)
+    for position, began, answered in ((3, 2, 3), (HEAD, 6, 7), (7, 9.5, 12), (None, 2, 3), (None, 10.5, 11)):
+        lost = verdict(told, GONE, position, began, answered)
+        assert (lost.void, lost.lost, len(lost.faults)) == (0, 1, 1), (position, began)
+
+
+def test_a_job_that_the_copy_held_must_end() -> None:
+    assert verdict(put_back(EPOCH), str(UUID(bytes=JOB)), 3, 2, 3).lost == 1
+    assert not verdict(put_back((JOB, "completed", {}), EPOCH), str(UUID(bytes=JOB)), 3, 2, 3).faults
+
+
+def start(job: bytes, token: int, t: float, run: int = 1) -> dict[str, Any]:
+    return {"by": "w", "what": "start", "run": run, "job": str(UUID(bytes=job)), "token": token, "t": t}
+
+
+def test_a_token_that_means_two_leases_is_told_apart() -> None:
+    again = put_back(EPOCH, OTHER, (b"k" * 16, "started", {}))
+    lease = HEAD + 3
+    past = restored(again)
+    was, other, now = start(b"k" * 16, lease, 7, 1), start(b"g" * 16, lease, 8, 2), start(b"k" * 16, lease, 13.1, 3)
+    assert restores.void_runs([was, other, now], again, past) == {("w", 1), ("w", 2)}
+    kept, stray = start(JOB, HEAD, 4.8, 4), start(b"g" * 16, lease, 40, 5)
+    assert restores.void_runs([kept, stray], again, past) == set()
+    found = Checked()
+    checker._ends(found, again, [stray])
+    assert len(found.faults) == 1
+
+
+def test_a_restore_begins_one_epoch() -> None:
+    for after, evident, faults in (
+        ([EPOCH], True, 0), ([], True, 1), ([], False, 0), ([EPOCH, EPOCH], True, 2),
+        ([(b"s" * 16, "epoch_started", {"epoch": 1})], True, 1),
+    ):  # fmt: skip
+        told = put_back(*after, (JOB, "completed", {}))
+        assert len(restores.faults_of(told, restored(told), [evident])) == faults, (after, evident)
+    told = put_back(EPOCH)
+    assert len(restores.faults_of(told, restored(told, copied_at=2500), [True])) == 1
+    assert len(restores.faults_of(told, [], [])) == 1
+
+
+def test_a_job_that_ended_in_the_lost_tail_may_run_again() -> None:
+    told = put_back(EPOCH, (JOB, "released", {"reason": "unlisted"}))
+    ran = runs("start", "end")
+    assert sessions.judge(told, WELL, ran, 3, [HEAD]).faults == []
+    assert sessions.judge(told, WELL, ran, 3, [HEAD - 1]).faults
+    assert sessions.judge(told, WELL, ran * 2, 3, [HEAD]).faults
+
+
+def test_what_takes_everything_away_comes_rarely() -> None:
+    kinds = sorted(FAULTS)
+    planned = schedule.plan(7, 600, kinds, 5.0, ["postgres_away"])
+    away = [each.at for each in planned if each.kind == "postgres_away"]
+    assert len(away) == 2
+    assert away[1] - away[0] == 300
+    assert [each.at for each in planned] == sorted(each.at for each in planned)

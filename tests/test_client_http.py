@@ -137,7 +137,7 @@ async def unreliable(world: World, *troubles: str) -> AsyncIterator[tuple[Client
     assert isinstance(world.client._backend, OverHttp)
     transport = Unreliable(*troubles)
     client = Client(world.client._backend._url, token=TOKEN)
-    client._backend = OverHttp(world.client._backend._url, TOKEN, transport=transport)
+    client._own = OverHttp(world.client._backend._url, TOKEN, transport=transport)
     async with client:
         yield client, transport
 

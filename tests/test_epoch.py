@@ -91,6 +91,19 @@ async def test_another_server_opens_a_new_epoch(
     await log.close()
 
 
+async def test_an_epoch_that_was_lost_with_the_tail_has_its_number_for_ever(
+    database: str, conn: Connection
+) -> None:
+    await pretend(conn, "timeline = 7")
+    log = await opened(database)
+    log.memory.saw(3, 5232)  # of the log that was put back to where it is now
+    assert await epoch.ensure(log, conn, 1) == 4
+    query = "select data ->> 'epoch', data ->> 'reason' from hivelog.events where type = 'epoch_started'"
+    assert await value(conn, query) == ("4", "timeline")
+    assert isinstance(await epoch.check(conn, log.memory), Same)
+    await log.close()
+
+
 async def test_many_processes_open_one_epoch(database: str, conn: Connection) -> None:
     await pretend(conn, "system_identifier = 'another'")
     logs = [await opened(database) for _ in range(5)]

@@ -10,7 +10,7 @@ import pytest
 from hivelog.broker.feed_message import FeedMessage, feed_message
 from hivelog.broker.lag import Lag
 from hivelog.broker.sweep import sweep
-from hivelog.events import ids
+from hivelog.events import epoch, ids
 from hivelog.events.batch import End, Enqueue, Move, Part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -168,7 +168,26 @@ async def test_a_checkpoint_ahead_of_the_log_means_another_log(database: str, re
     async with rig(database, redis_url) as bench:
         await bench.append(part(bench.desk.enqueue()))
         await bench.fed()
-        bench.raw.hset(PREFIX + b"at", "position", bench.log.head + 1000)
+        bench.raw.hset(PREFIX + b"at", mapping={"position": bench.log.head + 1000, "log": "another"})
+        await until(lambda: bench.checkpoint() == bench.log.head)
+        assert bench.held() == bench.ready()
+
+
+async def test_redis_that_has_more_of_the_log_is_kept_until_the_new_epoch(database: str, redis_url: str) -> None:
+    """It may be the only one that knows, and others are still to learn it."""
+    async with rig(database, redis_url) as bench:
+        await bench.append(part(bench.desk.enqueue()))
+        await bench.fed()
+        noticed = asyncio.Event()
+        bench.feeder.on_ahead(noticed.set)
+        ahead = bench.log.head + 1000
+        bench.raw.hset(PREFIX + b"at", "position", ahead)
+        async with asyncio.timeout(10):
+            await noticed.wait()
+        assert bench.checkpoint() == ahead
+        async with bench.pool.connection() as connection:
+            found = await epoch.identity(connection)
+        assert await epoch.open_epoch(bench.log, found, 1, 1, "ahead") == 2
         await until(lambda: bench.checkpoint() == bench.log.head)
         assert bench.held() == bench.ready()
 

@@ -29,7 +29,7 @@ async def all_pages(connection: Any, chosen: jobs.Filter, limit: int) -> list[by
             return found
 
 
-def wanted(found: Model, log: LogWriter, chosen: jobs.Filter, worker: dict[bytes, int]) -> list[bytes]:
+def wanted(found: Model, log: LogWriter, chosen: jobs.Filter, starts: dict[bytes, Any]) -> list[bytes]:
     names = {number: name for name, number in log.types.items()}
     sessions = {number: name for name, number in log.sessions.items()}
     return sorted(
@@ -44,7 +44,9 @@ def wanted(found: Model, log: LogWriter, chosen: jobs.Filter, worker: dict[bytes
             and (chosen.tag is None or chosen.tag in job.spec.tags)
             and (chosen.source is None or job.spec.source == chosen.source)
             and (chosen.correlation is None or job.correlation == chosen.correlation)
-            and (chosen.worker is None or sessions.get(worker.get(job.id, 0)) == chosen.worker)
+            and (chosen.worker is None or sessions.get(starts[job.id].actor if job.id in starts else 0) == chosen.worker)
+            and (chosen.fingerprint is None or job.fingerprint == chosen.fingerprint)
+            and (chosen.started is None or (job.id in starts and starts[job.id].recorded_at >= chosen.started))
         ),
         reverse=True,
     )
@@ -58,8 +60,10 @@ async def test_filters_and_pages(database: str, clock: Clock) -> None:
     await Runner(database).catch_up()
     events = history.events()
     found = model(events)
-    ran_by = {e.stream: e.actor for e in events if e.type == "started"}
+    starts = {e.stream: e for e in events if e.type == "started"}
     created = sorted(job.created_at for job in found.jobs.values())
+    fingerprints = {job.fingerprint for job in found.jobs.values() if job.fingerprint}
+    assert fingerprints
     connection = await checkpoint.connect(database)
     queues = list(log.queues.values())
     for _ in range(60):
@@ -73,9 +77,11 @@ async def test_filters_and_pages(database: str, clock: Clock) -> None:
             source=chance.choice((None, None, "app")),
             correlation=chance.choice((None, None, None, "c1")),
             worker=chance.choice((None, None, "one")),
+            fingerprint=chance.choice((None, None, None, *fingerprints)),
+            started=chance.choice((None, None, chance.choice(created))),
         )
         got = await all_pages(connection, chosen, chance.choice((1, 3, 50)))
-        assert got == wanted(found, log, chosen, ran_by), chosen
+        assert got == wanted(found, log, chosen, starts), chosen
     await connection.close()
     log.close()
 
@@ -84,6 +90,7 @@ async def test_a_rare_match_is_found_past_the_scan_bound(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Filtering gives up for this call, never for good: a short page has a next."""
+    monkeypatch.setattr(jobs, "_FEW", 10)
     monkeypatch.setattr(jobs, "_SCAN", 10)
     monkeypatch.setattr(jobs, "_ROUNDS", 2)
     log = LogWriter(database)

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from hivelog.broker import child
 from hivelog.broker.registry import HandlerError, Registry
@@ -138,20 +139,30 @@ async def test_half_an_answer_keeps_nobody_waiting() -> None:
             await child._answer(reader, None)  # type: ignore[arg-type]
 
 
-async def test_a_child_does_not_outlive_its_worker(database: str, redis_url: str, tmp_path: Path) -> None:
-    """Its lease will be lost and the job run again: two of it must not run side by side."""
-    file = tmp_path / "ticks"
+async def test_no_child_outlives_its_worker(database: str, redis_url: str, tmp_path: Path) -> None:
+    """Their leases will be lost and the jobs run again: two of one must not run side by side. Also when the
+    child could do nothing about it: it computes in C, or is stopped."""
+    files = {kind: tmp_path / kind for kind in ("with_helper", "compute_in_c", "stop_itself")}
     async with opened(database, redis_url) as bench:
         with worker(database, redis_url, tmp_path, module=MODULE) as process:
-            await bench.put("tick", {"file": str(file)})
+            for kind, file in files.items():
+                await bench.put(kind, {"file": str(file)})
 
-            async def ticking() -> bool:
-                return file.exists() and file.stat().st_size > 3
+            async def begun() -> bool:
+                return all(file.exists() and file.read_text() for file in files.values())
 
-            await until(ticking, 30)
+            await until(begun, 30)
+            made = _descendants(process.pid)
+            told = {int(pid) for file in files.values() for pid in file.read_text().split()}
+            assert told <= made  # the fork server and its children, and what they have started
             process.send_signal(signal.SIGKILL)
             process.wait()
-            await asyncio.sleep(0.3)
-            size = file.stat().st_size
-            await asyncio.sleep(0.5)
-            assert file.stat().st_size == size
+
+            async def gone() -> bool:
+                return not any(alive(pid) for pid in made)
+
+            await until(gone, 5)
+
+
+def _descendants(pid: int) -> set[int]:
+    return {child.pid for child in psutil.Process(pid).children(recursive=True)}

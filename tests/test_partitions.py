@@ -67,7 +67,7 @@ async def test_they_follow_the_head(conn: Connection) -> None:
     assert (await partitions.status(conn)).ahead == 0
     assert await partitions.ensure(conn) == 3
     assert (await partitions.status(conn)).ahead == 2
-    assert (await names(conn))[-2:] == ["events_000007", "events_default"]
+    assert (await names(conn))[-2:] == ["events_000006", "events_default"]
 
 
 async def test_made_by_migration_or_by_function_they_are_the_same(conn: Connection) -> None:
@@ -107,7 +107,8 @@ async def test_a_range_that_strayed_into_the_default_partition_stays_there(conn:
     assert await partitions.status(conn) == Partitions(ahead=0, default_rows=1, total=3)
     assert await partitions.ensure(conn) == 2
     assert await partitions.status(conn) == Partitions(ahead=2, default_rows=1, total=5)
-    assert "events_000003" not in await names(conn)
+    cursor = await conn.execute("select min(low) from hivelog.events_partitions() where low > %s", (2 * SIZE,))
+    assert await cursor.fetchone() == (4 * SIZE,)
     await write(conn, 3 * SIZE + 2)
     await write(conn, 4 * SIZE)
 

@@ -13,7 +13,7 @@ from hivelog.projections import checkpoint
 from hivelog.projections.checkpoint import Step
 from hivelog.projections.definitions import PROJECTIONS
 from hivelog.projections.diff import diff
-from hivelog.projections.rebuild import rebuild
+from hivelog.projections.rebuild import drop_kept, rebuild
 from hivelog.projections.runner import Runner
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 from .conftest import Servers, new_database
 from .histories import History
 from .log_writer import LogWriter, Part, end
-from .model import HOUR, MINUTE, Model, model
+from .model import HOUR, MINUTE, Model, job_types, model
+from .rounds_model import rounds
 from .simulated_clock import Clock
 
 _number = st.integers(0, 99)
@@ -42,6 +43,7 @@ def test_any_history_in_any_batches_with_crashes(
         try:
             asyncio.run(_folded_with_crashes(url, batch, random.Random(seed)))
             check(history.log, model(history.events()))
+            check_rounds(history)
             asyncio.run(_no_difference(url, batch))
         finally:
             history.log.close()
@@ -120,6 +122,16 @@ def check_minutes(log: LogWriter, expected: Model, table: str, column: str, unit
         key = (queue, minute * MINUTE // unit, name)
         wanted[key] = wanted.get(key, 0) + count
     assert {key: value for key, value in found.items() if value} == wanted
+
+
+def check_rounds(history: History) -> None:
+    names = ("job", "began", "started", "ended", "revived", "ready", "session", "attempt", "queue", "priority",
+             "outcome", "status")  # fmt: skip
+    found = history.log.conn.execute(
+        f"select {', '.join(names)} from hivelog.rounds order by job, began"
+    ).fetchall()
+    rows = [dict(zip(names, (row[0].bytes, *row[1:]), strict=True)) for row in found]
+    assert rows == rounds(history.events(), frozenset(job_types()))
 
 
 def check_failures(log: LogWriter, expected: Model) -> None:
@@ -201,7 +213,7 @@ async def test_a_poisoned_projection_stops_alone(database: str) -> None:
     log.conn.execute("alter table hivelog.workers drop constraint poison")
     await runner.start()
     assert await runner.wait_for(head, timeout=10)
-    assert [lag.error for lag in await runner.status()] == [None, None, None]
+    assert {lag.error for lag in await runner.status()} == {None}
     await runner.stop()
     log.close()
 
@@ -232,6 +244,33 @@ async def test_a_rebuild_mends_and_readers_never_see_half(database: str) -> None
     log.close()
 
 
+async def test_an_old_generation_is_kept_until_told(database: str) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    await Runner(database).catch_up()
+    before = indexes(log)
+    for _ in range(2):
+        done = await rebuild(database, "rounds", keep=True)
+        assert done.differences == {"rounds": 0}
+    assert indexes(log) == before
+    assert log.one("select count(*) from hivelog.rounds_g1") == log.one("select count(*) from hivelog.rounds")
+    some_work(log)
+    await Runner(database).catch_up()
+    assert log.one("select count(*) from hivelog.rounds_g1") < log.one("select count(*) from hivelog.rounds")
+    assert await drop_kept(database, "rounds") == [1, 2]
+    assert log.one("select to_regclass('hivelog.rounds_g1') is null and to_regclass('hivelog.rounds_g2') is null")
+    log.close()
+
+
+def indexes(log: LogWriter) -> list[str]:
+    """Of the live rounds, whatever they are called."""
+    rows = log.conn.execute(
+        "select regexp_replace(indexdef, ' INDEX \\S+ ', ' ') from pg_indexes"
+        " where schemaname = 'hivelog' and tablename = 'rounds' order by 1"
+    )
+    return [row[0] for row in rows.fetchall()]
+
+
 async def test_a_rebuild_that_fails_leaves_nothing_behind(database: str) -> None:
     log = LogWriter(database)
     some_work(log)
@@ -243,7 +282,7 @@ async def test_a_rebuild_that_fails_leaves_nothing_behind(database: str) -> None
     with pytest.raises(KeyboardInterrupt):
         await rebuild(database, "jobs", progress=give_up)
     assert log.one("select count(*) from pg_class") == before
-    assert log.one("select count(*) from hivelog.projections") == 3
+    assert log.one("select count(*) from hivelog.projections") == len(PROJECTIONS)
     log.close()
 
 

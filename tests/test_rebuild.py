@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any, Final
+from uuid import UUID
 
 import pytest
 from hivelog.broker import rebuild
@@ -11,6 +13,8 @@ from hivelog.broker.feed_message import feed_message
 from hivelog.broker.packing import raw_last
 from hivelog.broker.rebuild import Restorer, read_state
 from hivelog.events.batch import End
+from hivelog.events.memory import Memory
+from psycopg import AsyncConnection
 
 from .batches import part
 from .redis_rig import PREFIX, Rig, rig
@@ -51,7 +55,7 @@ async def test_many_rebuilders_one_build(database: str, redis_url: str) -> None:
     async with rig(database, redis_url, running=False) as bench:
         await bench.append(part(*(bench.desk.enqueue() for _ in range(500))), feed=False)
         bench.raw.flushdb()
-        restorers = [Restorer(bench.redis, bench.pool) for _ in range(6)]
+        restorers = [Restorer(bench.redis, bench.pool, Memory()) for _ in range(6)]
         heads = await asyncio.gather(*(restorer.restore() for restorer in restorers))
         assert set(heads) == {bench.log.head}
         assert bench.held() == bench.ready()
@@ -101,7 +105,7 @@ async def test_what_is_fed_during_a_build_is_not_lost(database: str, redis_url: 
         ]
         await bench.redis.run("feed", messages[0].encode())  # applied to the old build
         await bench.redis.run("feed", messages[2].encode())  # early: waits
-        swap = {"build": "build", "epoch": 1, "position": position, "queues": queues}
+        swap = {"build": "build", "epoch": 1, "position": position, "log": "", "queues": queues}
         assert await bench.redis.ask("rebuild_swap", **swap) == 1
         assert bench.checkpoint() == position
         await bench.redis.run("feed", messages[1].encode())  # early now
@@ -154,10 +158,10 @@ async def test_far_behind_means_rebuild(
         assert bench.held() == bench.ready()
 
 
-async def test_another_epoch_is_rebuilt(database: str, redis_url: str) -> None:
+async def test_the_checkpoint_of_another_log_is_rebuilt(database: str, redis_url: str) -> None:
     async with rig(database, redis_url, running=False) as bench:
         await bench.append(part(bench.desk.enqueue()), feed=False)
-        bench.raw.hset(PREFIX + b"at", mapping={"epoch": 41, "position": bench.log.head})
+        bench.raw.hset(PREFIX + b"at", mapping={"log": "another", "epoch": 41})
         await bench.restorer.restore()
         assert bench.raw.hget(PREFIX + b"at", "epoch") == b"1"
         assert bench.held() == bench.ready()
@@ -178,3 +182,38 @@ async def test_the_audit_names_what_differs(database: str, redis_url: str) -> No
             Difference(bench.desk.queue, "max_workers", 9, 4),
         ]
         assert bench.state("popped") == 2  # corrected at once: the claims tell
+
+
+_SCANS: Final = "pg_stat_get_xact_numscans('hivelog.ready'::regclass)"  # of the whole table, in this transaction
+
+_SEEN: Final = "pg_stat_get_xact_tuples_returned('hivelog.ready_key'::regclass)"  # entries of the key read
+
+
+async def test_few_and_many_are_looked_up_alike(database: str, redis_url: str) -> None:
+    """Two ways to one answer; the way for few does not go through all that waits."""
+    async with rig(database, redis_url, running=False) as bench:
+        jobs = [bench.desk.enqueue(priority=n % 7) for n in range(800)]
+        await bench.append(part(*jobs), feed=False)
+        await bench.append(part(bench.desk.pick(50)), feed=False)
+        touched = [UUID(bytes=job.job) for job in jobs[::3]]
+        queue = [jobs[0].queue] * len(touched)
+        async with bench.pool.connection() as connection, connection.transaction():
+            many = await _rows(connection, "hivelog.feed_live_many(%s::smallint[], %s::uuid[])", queue, touched)
+            kinds = await _rows(connection, "hivelog.ready_firsts(%s::smallint)", jobs[0].queue)
+            types, priorities = [kind[0] for kind in kinds], [kind[1] for kind in kinds]
+            before = await _rows(connection, _SCANS)
+            seen = (await _rows(connection, _SEEN))[0][0]
+            few = await _rows(
+                connection,
+                "hivelog.feed_live_few(%s::smallint[], %s::uuid[], %s::smallint[], %s::integer[], %s::smallint[])",
+                queue, touched, [jobs[0].queue] * len(kinds), types, priorities,
+            )  # fmt: skip
+            assert await _rows(connection, _SCANS) == before
+            assert (await _rows(connection, _SEEN))[0][0] - seen <= len(few), "a probe finds one job or none"
+        assert len(kinds) == 7
+        assert sorted(few) == sorted(many)
+        assert {row[3] for row in few} == set(touched) & {UUID(bytes=job) for rows in bench.ready().values() for _, job in rows}
+
+
+async def _rows(connection: AsyncConnection, call: str, *parameters: object) -> list[Any]:
+    return await (await connection.execute(f"select * from {call}", parameters)).fetchall()

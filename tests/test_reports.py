@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from typing import Any
 
 import psycopg
+import pytest
 from hivelog.events import job
 from hivelog.events.read import Event
 from hivelog.projections.rebuild import rebuild
@@ -49,7 +51,7 @@ async def test_reports_of_a_random_history(database: str, clock: Clock) -> None:
     await Runner(database).catch_up()
     check(log, history.events())
     # The views must follow the tables when a new generation takes over.
-    for name in ("jobs", "failures", "workers"):
+    for name in ("jobs", "failures", "workers", "rounds"):
         await rebuild(database, name)
     check(log, history.events())
     log.close()
@@ -70,8 +72,38 @@ def check(log: LogWriter, events: list[Event]) -> None:
     assert log.one("select count(*) from hivelog_reports.jobs") == len(
         {e.stream for e in events if e.type == "enqueued"}
     )
-    for view in ("queue_minutes", "failures", "workers"):
+    for view in ("queue_minutes", "queue_hours", "failures", "workers", "worker_hours", "retry_causes"):
         assert log.one(f"select count(*) from hivelog_reports.{view}") > 0
+    figures(log, rows)
+
+
+def figures(log: LogWriter, attempts_: list[Any]) -> None:
+    """Views that count attempts agree with the attempts."""
+    ended = [row for row in attempts_ if row[1] is not None and row[2] != "processing"]
+    counted = log.conn.execute(
+        "select sum(attempts), sum(completed), sum(retried), sum(lost) from hivelog_reports.attempt_hours"
+    ).fetchone()
+    by_status = Counter(row[2] for row in ended)
+    assert counted == (len(ended), by_status["completed"], by_status["retried"], by_status["lost"])
+    waits = log.conn.execute(
+        "select q.wait_p50, a.wait_p50 from hivelog_reports.queue_hours q join lateral ("
+        "   select percentile_disc(0.5) within group (order by date_part('epoch', r.started_at - r.ready_at)) as wait_p50"
+        "   from hivelog.rounds r join hivelog.queues n on n.id = r.queue"
+        "   where n.name = q.queue and date_trunc('hour', r.started_at, 'UTC') = q.hour) a on true"
+        " where a.wait_p50 is not null"
+    ).fetchall()
+    assert waits
+    assert all(abs(one - other) <= 0.05 * other + 0.001 for one, other in waits)
+    busy = log.one(
+        "select sum(extract(epoch from coalesce(ended_at, hivelog.now()) - started_at))::float8"
+        " from hivelog.rounds where started is not null"
+    )
+    assert log.one("select sum(busy_seconds) from hivelog_reports.worker_hours") == pytest.approx(busy, abs=1)
+    jobs, on_time = log.conn.execute(
+        "select sum(jobs), sum(on_time) from hivelog_reports.sla('2000-01-01', '2100-01-01', 1e8)"
+    ).fetchone() or (0, 0)
+    states = Counter(r[0] for r in log.conn.execute("select status from hivelog_reports.jobs").fetchall())
+    assert (jobs, on_time) == (states.total() - states["cancelled"], states["completed"])
 
 
 def depths(log: LogWriter, events: list[Event]) -> None:
@@ -94,6 +126,12 @@ def depths(log: LogWriter, events: list[Event]) -> None:
             held = Counter(s.status for s in states.values() if s.queue == log.queues[name])
             wanted = [held["pending"], held["queued"], held["processing"]]
             assert found.get(name, [0, 0, 0]) == wanted
+        told = log.conn.execute("select job_id, status from hivelog_reports.jobs_at(%s)", (text(at),)).fetchall()
+        assert {row[0].bytes: row[1] for row in told} == {key: s.status for key, s in states.items()}
+        live = log.conn.execute("select job_id, status from hivelog_reports.live_jobs_at(%s)", (text(at),))
+        assert {row[0].bytes: row[1] for row in live.fetchall()} == {
+            key: s.status for key, s in states.items() if s.status in job.LIVE
+        }
 
 
 def test_the_missions_query_as_typed(empty_database: str) -> None:

@@ -21,7 +21,7 @@ from hivelog.events.batch import Part
 from hivelog.events.job import Decision, Erase, decide
 from hivelog.events.keyring import Keyring
 from hivelog.events.vault import Vault
-from hivelog.projections import search, search_terms
+from hivelog.projections import jobs, search, search_terms
 from hivelog.projections.search import Indexer
 from hivelog.settings import Settings
 from hypothesis import given
@@ -136,6 +136,39 @@ async def test_pages_go_on_where_they_end(world: World) -> None:
     assert got == made[::-1]
 
 
+@pytest.mark.parametrize("matches", [1, 3, 100])
+async def test_rare_and_common_words_are_found_by_every_way(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch, matches: int
+) -> None:
+    """Among the newest, by the index, or by looking on; with a filter that leaves few of them."""
+    monkeypatch.setattr(jobs, "_NEWEST", 2)
+    monkeypatch.setattr(jobs, "_MATCHES", matches)
+    async with serve() as world:
+        made = [
+            await post(world, {"w": "common", "n": n, "x": "rare" if n in (1, 2, 9) else "no"}, source="ab"[n % 2])
+            for n in range(14)
+        ][::-1]
+        wanted = {
+            "common": made, "x:rare": [made[4], made[11], made[12]], "n:0": [made[13]], "n:13": [made[0]], "none": [],
+        }  # fmt: skip
+        for q, expected in wanted.items():
+            for source in (None, "a", "b"):
+                sought = [job for job in expected if source in (None, "ab"[(13 - made.index(job)) % 2])]
+                assert await _all_pages(world, q, source) == sought, (q, source)
+
+
+async def _all_pages(world: World, q: str, source: str | None) -> list[str]:
+    head = (await world.client.get("/queue/status")).json()["position"]
+    params = {"q": q, "after_position": head, "limit": 3} | ({} if source is None else {"source": source})
+    found: list[str] = []
+    while True:
+        page = (await world.client.get("/jobs", params=params)).json()
+        found += [job["id"] for job in page["jobs"]]
+        if page.get("next") is None:
+            return found
+        params["after"] = page["next"]
+
+
 async def test_a_new_payload_and_an_erased_one(world: World) -> None:
     job = await post(world, {"user_id": "u1"})
     await world.client.post(f"/job/{job}/cancel")
@@ -147,8 +180,9 @@ async def test_a_new_payload_and_an_erased_one(world: World) -> None:
     await erase(world, job)
     assert await ids(world, "user_id:u3") == []
     async with world.services.pool.connection() as connection:
-        left = await (await connection.execute("select from hivelog.search where job = %s", (job,))).fetchone()
-    assert left is None
+        query = "select tsvector_to_array(terms) from hivelog.search where job = %s"
+        left = await (await connection.execute(query, (job,))).fetchone()
+    assert left == (["#~" + job[-8:]],), "the end of its id, by which it is still found"
 
 
 async def erase(world: World, job: str) -> None:

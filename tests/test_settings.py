@@ -28,6 +28,8 @@ def test_defaults_are_the_contract() -> None:
     assert (settings.port, settings.heartbeat_seconds, settings.dead_after_seconds) == (8889, 5, 20)
     assert settings.grace_seconds == 30
     assert settings.data == Path("/state/hivelog")
+    assert settings.archive_to == Path("/state/hivelog/archive")
+    assert Settings.load({"HIVELOG_ARCHIVE": "none"}).archive_to is None
 
 
 def test_every_name_of_the_environment_is_read() -> None:
@@ -42,6 +44,7 @@ def test_every_name_of_the_environment_is_read() -> None:
             "MESSAGING_STORAGE_BACKEND": "postgresql",
             "MAX_MESSAGE_SIZE": "2048",
             "MESSAGE_RETENTION_DAYS": "7",
+            "HIVELOG_ARCHIVE": "/mnt/archive",
             "HIVELOG_HOST": "0.0.0.0",
             "HIVELOG_PORT": "80",
             "HIVELOG_HANDLERS": "app.jobs,app.more",
@@ -51,7 +54,10 @@ def test_every_name_of_the_environment_is_read() -> None:
             "HIVELOG_GRACE_SECONDS": "1",
             "HIVELOG_DATA": "/app/data",
             "HIVELOG_MIGRATE_URL": "postgresql://owner@db/x",
-            "HIVELOG_SIGNING_KEY": "k",
+            "HIVELOG_SIGNING_KEY": KEY,
+            "HIVELOG_ANCHOR_FILE": "/mnt/anchors",
+            "HIVELOG_ANCHOR_URL": "https://anchors/in",
+            "HIVELOG_ANCHOR_SECONDS": "60",
             "TRUSTED_PROXIES": "10.0.0.0/8, ::1",
             "LOG_LEVEL": "debug",
             "LOG_FORMAT": "JSON",
@@ -67,6 +73,7 @@ def test_every_name_of_the_environment_is_read() -> None:
         notifications_enabled=False,
         max_message_size=2048,
         retention_days=7,
+        archive="/mnt/archive",
         host="0.0.0.0",
         port=80,
         handlers=("app.jobs", "app.more"),
@@ -76,7 +83,10 @@ def test_every_name_of_the_environment_is_read() -> None:
         grace_seconds=1,
         data=Path("/app/data"),
         migrate_url="postgresql://owner@db/x",
-        signing_key="k",
+        signing_keys=(KEY,),
+        anchor_file=Path("/mnt/anchors"),
+        anchor_url="https://anchors/in",
+        anchor_seconds=60,
         trusted_proxies=("10.0.0.0/8", "::1"),
         log_level="DEBUG",
         log_format="json",

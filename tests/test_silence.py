@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import time
 from pathlib import Path
 
 import psycopg
 import pytest
+import uvloop
 from hivelog.events import log as log_module
 from hivelog.events import pool
 from hivelog.events.appender import Appender
@@ -77,4 +80,29 @@ async def test_an_append_outlives_its_connection(
         outcome = await (posted or appender.submit(part(desk.enqueue())))
         assert outcome.positions["n"] == [2]
         await appender.stop()
+    assert_intact(database)
+
+
+def test_a_server_that_dies_with_a_call_unread_is_noticed(database: str) -> None:
+    """On uvloop, which does not report a socket on which an error is pending."""
+
+    async def scenario() -> None:
+        desk = Desk(database)
+        appender = Appender(Log(database))
+        await appender.start()
+        for number in range(1, 11):
+            connection = appender.log._connection
+            assert connection is not None
+            backend = connection.info.backend_pid
+            os.kill(backend, signal.SIGSTOP)
+            posted = appender.post(part(desk.enqueue()))
+            while not appender.log._append.waiting:
+                await asyncio.sleep(0)
+            os.kill(backend, signal.SIGTERM)
+            os.kill(backend, signal.SIGCONT)
+            outcome = await asyncio.wait_for(posted, 5)
+            assert outcome.positions["n"] == [number]
+        await appender.stop()
+
+    uvloop.run(asyncio.wait_for(scenario(), 60))
     assert_intact(database)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hivelog import sql
 from hivelog.events import times
-from hivelog.projections import checkpoint, failures, stats, workers
+from hivelog.projections import checkpoint, day, failures, stats, workers
 from hivelog.projections.runner import Runner
 from hivelog.projections.stats import QueueStats
 
@@ -82,6 +82,40 @@ def compare(found: QueueStats, wanted: dict[str, Any]) -> None:
     for name, value in wanted.items():
         got = getattr(found, name)
         assert got == (value if value is None else pytest.approx(value, rel=1e-9)), name
+
+
+async def test_what_is_remembered_of_a_day_changes_no_figure(database: str, clock: Clock) -> None:
+    """Also where the window moves by minutes, hours or past all of it, and after a rebuild's new generation."""
+    chance = random.Random(7)
+    log = LogWriter(database)
+    history, runner = History(log, clock), Runner(database)
+    connection, remembered = await checkpoint.connect(database), day.Day()
+    used = 0
+    for advance in (0, 61, 130, 3599, 400, 20_000, 61, 86_000, 500, 90_000, 200):
+        clock.advance(advance)
+        history.play([tuple(chance.randint(0, 99) for _ in range(4)) for _ in range(25)])  # type: ignore[misc]
+        if advance != 400:  # once it lags
+            await runner.catch_up()
+        if advance == 500:
+            log.conn.execute("update hivelog.projections set generation = generation + 1 where name = 'jobs'")
+        used += remembered.kept is not day.NOTHING
+        with_it = await stats.queue_stats(connection, day=remembered)
+        without = await stats.queue_stats(connection)
+        assert with_it is not None
+        assert without is not None
+        if with_it.now // MINUTE != without.now // MINUTE:
+            continue
+        for name in QUEUES:
+            assert _of_day(with_it.queues[name]) == _of_day(without.queues[name])
+    assert used >= 9
+    await runner.stop()
+    await connection.close()
+    log.close()
+
+
+def _of_day(figures: QueueStats) -> list[Any]:
+    rates = (figures.success_rate, figures.error_rate)
+    return [*rates, figures.avg_processing_time, figures.p50, figures.p95, figures.p99]
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -178,7 +212,7 @@ async def test_a_million_waiting_jobs_cost_no_scan(database: str) -> None:
     await Runner(database).catch_up()
     log.conn.execute("vacuum analyze hivelog.ready, hivelog.jobs, hivelog.queue_marks, hivelog.batches")
     plan = log.conn.execute(
-        "explain (analyze, timing off, format json) " + sql.load("queue_stats"), {"queue": None}
+        "explain (analyze, timing off, format json) " + sql.load("queue_stats"), {"queue": None} | day.NOTHING.parameters
     ).fetchone()
     assert plan is not None
     read = {

@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cli_world import World, environment_of, in_environment, served
@@ -149,6 +150,56 @@ def test_one_signal_is_patient_and_a_second_one_is_not(crew: Crew) -> None:
         assert not alive(pid)
         assert crew.events(job) == ["enqueued", "started", "released"]
     assert crew.rows("select count(*) from hivelog.supervisors") == [(0,)]
+
+
+def test_what_ends_at_once_again_and_again_waits_longer_each_time_and_says_why(crew: Crew) -> None:
+    """Its handlers could be imported when the supervisor began, and cannot any more."""
+    module = crew.folder / "shortlived.py"
+    module.write_text("from hivelog import handler\n\n@handler('x')\nasync def x(ctx, payload): ...\n")
+    crew.bounds(min=1, max=1)
+    here = {"PYTHONPATH": f"{crew.folder}:{Path(__file__).parents[1]}"}
+    with crew.supervisor("--handlers", module.stem, **here):
+        [pid] = crew.settled(1).values()
+        module.write_text("raise ImportError('its library is not here')")
+        kill(pid)
+
+        def told() -> Any:
+            [row] = crew.ask("GET", "/workers/status")["supervisors"]
+            found = row["crashes"].get(QUEUE)
+            return found if found and found["in_a_row"] >= 2 and "library" in found["reason"] else None
+
+        found = crew.until(told)
+        assert found["reason"].startswith("ended with status 1: ")
+        assert 0 <= found["again_in"] <= 30
+        log = (crew.folder / "one.log").read_text()
+        assert log.count("worker_process_started") <= found["in_a_row"] + 2, "no busy loop"
+
+
+def test_a_supervisor_that_was_frozen_or_killed_doubles_no_worker(crew: Crew) -> None:
+    """Frozen for longer than dead-after and its own lease, with its worker in the middle of a job; woken, there
+    is one worker as before. Started again after -9 beside what it left, there is one in the end too."""
+    crew.bounds(min=1, max=1)
+    file = crew.folder / "go"
+    with crew.supervisor(HIVELOG_DEAD_AFTER_SECONDS="3") as process:
+        before = crew.settled(1)
+        job = crew.put("file_on_loop", file=str(file))
+        crew.until(lambda: crew.job(job)["status"] == "processing")
+        kill(process.pid, signal.SIGSTOP)
+        crew.until(lambda: crew.ask("GET", "/workers/status")["supervisors"] == [])  # its lease is over
+        kill(process.pid, signal.SIGCONT)
+        crew.until(lambda: crew.ask("GET", "/workers/status")["supervisors"])
+        time.sleep(1.5)
+        assert crew.workers() == before
+        kill(process.pid)
+        with crew.supervisor():
+            # The old worker claims nothing more, and ends when its job does.
+            crew.until(lambda: len(crew.rows("select from hivelog.sessions")) == 2)
+            file.touch()
+            crew.until(lambda: len(crew.rows("select from hivelog.sessions")) == 1)
+            assert crew.workers().items().isdisjoint(before.items())
+    assert crew.events(job) == ["enqueued", "started", "completed"]
+    started = crew.rows("select count(*) from hivelog.events where type = 'worker_started'")
+    assert started == [(2,)]
 
 
 def test_it_scales_with_the_work(crew: Crew) -> None:

@@ -93,13 +93,13 @@ def test_a_host_that_dies_leaves_its_part_to_the_others() -> None:
 def test_crashes_in_a_row_are_started_later_each_time_and_by_chance() -> None:
     crashes, pauses = Crashes(), []
     for _ in range(12):
-        crashes = crashes.another(lived=0.1, now=100.0)
+        crashes = crashes.another(lived=0.1, now=100.0, how="gone")
         pauses.append(crashes.not_before - 100)
     for number, pause in enumerate(pauses):
         longest = min(30, 0.5 * 2**number)
         assert longest / 2 <= pause <= longest
-    assert len({Crashes(9).another(0.1, 0.0).not_before for _ in range(20)}) > 10
-    assert crashes.another(lived=HEALTHY, now=0.0).not_before <= 0.5  # it had run well: as if the first
+    assert len({Crashes(9).another(0.1, 0.0, "gone").not_before for _ in range(20)}) > 10
+    assert crashes.another(lived=HEALTHY, now=0.0, how="gone").not_before <= 0.5  # it had run well: as if the first
 
 
 def test_a_worker_is_worn_out_by_memory_or_jobs() -> None:

@@ -104,6 +104,9 @@ async def test_what_crashes_at_once_is_started_later_each_time(tmp_path: Path) -
         await until(lambda: len(workers.crashed) == 3, 30)
         assert {crash.how for crash in workers.crashed} == {"ended with status 3"}
         assert workers._crashes["mail"].count == 3
+        told = workers.crashes()["mail"]
+        assert (told.in_a_row, told.reason) == (3, "ended with status 3")
+        assert 0.5 <= told.again_in <= 2.0
         left = workers._crashes["mail"].not_before - time.monotonic()
         assert 0.5 <= left <= 2.0
         workers.wanted = Counter(other=1)  # another queue does not wait for it

@@ -15,6 +15,7 @@ from hivelog.web.auth import Attempts
 from hivelog.web.endpoint import Endpoint
 from hivelog.web.routes import ENDPOINTS
 from hivelog.web.serve import first_start
+from hivelog.web.static_files import version
 
 from .web_world import TOKEN, World, served
 
@@ -64,7 +65,7 @@ async def test_nothing_but_health_login_and_static_answers_without_a_credential(
             assert "bearer" in answer.headers["www-authenticate"].lower()
     for path in ("/nothing", "/static/../app.py", "/queue"):
         assert (await anybody.get(path)).status_code in (401, 404)
-    assert (await anybody.get("/static/style.css")).status_code == 200
+    assert (await anybody.get(f"/static/{version()}/style/base.css")).status_code == 200
     assert (await world.client.get("/nothing")).json()["code"] == "not_found"
 
 
@@ -132,7 +133,7 @@ async def test_login_makes_a_session_and_logout_ends_it(
         rows = conn.execute("select hash, row_to_json(l)::text from hivelog.logins l").fetchall()
     assert [bytes(row[0]) for row in rows] == [digest(secret)]
     assert secret not in rows[0][1]
-    assert "<main>" in (await anybody.get("/")).text
+    assert "app.js" in (await anybody.get("/")).text
     # A second login rotates: the old session is worth nothing.
     await anybody.post("/login", json={"token": TOKEN}, headers={"origin": world.base})
     old = {"cookie": f"hivelog_session={secret}"}
@@ -240,7 +241,7 @@ async def test_health_tells_strangers_statuses_only(world: World, anybody: httpx
 
 async def test_every_answer_has_the_security_headers(world: World, anybody: httpx.AsyncClient) -> None:
     for client, path in ((anybody, "/"), (anybody, "/nothing"), (world.client, "/queues"),
-                         (anybody, "/static/app.js"), (world.client, "/docs")):  # fmt: skip
+                         (anybody, f"/static/{version()}/app.js"), (world.client, "/docs")):  # fmt: skip
         headers = (await client.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from pathlib import Path
+from typing import Any
 
 from .proxy import proxied
 from .web_world import served, until
@@ -50,3 +53,33 @@ async def test_a_lost_answer_does_not_make_two_jobs(database: str, redis_url: st
 
         await until(accepted, 20)
         assert (await world.client.get("/queue/default/stats")).json()["stats"]["depth"] == 2
+
+
+async def test_who_is_not_waited_for_at_the_stop_may_come_again(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    sent: list[dict[str, Any]] = []
+    asked = asyncio.Event()
+
+    async def receive() -> dict[str, Any]:
+        asked.set()
+        await asyncio.Event().wait()  # a body that does not come
+        raise AssertionError
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    async with served(database, redis_url, tmp_path / "d") as world:
+        scope = {
+            "type": "http", "method": "POST", "path": "/queue/default/jobs", "query_string": b"",
+            "headers": [(b"authorization", world.client.headers["authorization"].encode())],
+            "client": ("127.0.0.1", 1), "root_path": "",
+        }  # fmt: skip
+        request = asyncio.create_task(world.application(scope, receive, send))
+        await asyncio.wait_for(asked.wait(), 5)
+        request.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await request
+        assert request.cancelled()
+    assert sent[0]["status"] == 503
+    assert dict(sent[0]["headers"])[b"retry-after"] == b"1"

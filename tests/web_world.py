@@ -61,7 +61,7 @@ async def served(database: str, redis_url: str, data: Path, **options: Any) -> A
     server = make_server(settings, application)
     server.install_signal_handlers = lambda: None  # type: ignore[method-assign]
     task = asyncio.create_task(server.serve())
-    await until(lambda: server.started or task.done())
+    await until(lambda: (server.started and application.settled.is_set()) or task.done(), 30)
     if task.done():
         task.result()
     port = server.servers[0].sockets[0].getsockname()[1]

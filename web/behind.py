@@ -32,7 +32,7 @@ async def wait_for_projections(services: Services, call: Call) -> None:
         if wanted > end:
             raise invalid("after_position", f"is past the head of the log, {end}", status=400)
         found = await checkpoints(connection)
-        return all(checkpoint.position >= wanted for checkpoint in found if checkpoint.live)
+        return all(each.position >= wanted for each in found if each.live and not each.filling)
 
     await _wait(services, call, reached, "the projections have")
 

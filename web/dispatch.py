@@ -6,6 +6,7 @@ Endpoint says its scope or says None.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -34,6 +35,10 @@ class Dispatch:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             answer = await self._answer(scope, receive)
+        except asyncio.CancelledError:
+            # The server stops and waits no longer. Left to itself it would call that our mistake (500).
+            await answer_of(Problem("overloaded", "the server is stopping; try again")).send(send)
+            raise
         except Exception as error:
             answer = answer_of(problem_of(error))
         await answer.send(send)

@@ -15,6 +15,7 @@ from msgspec import structs
 
 from .. import sql
 from ..events import outbox, partitions, snapshots, times
+from ..events.retained import retained
 from .answers import Answer, json
 from .dispatch import ANONYMOUS
 from .endpoint import Endpoint
@@ -28,6 +29,9 @@ Component = dict[str, Any]
 _PATIENCE: Final = 3.0
 _BEHIND: Final = 10_000  # positions a projection may lag before it is a warning
 _OUTBOX_OLD: Final = 30.0
+# Seconds that the oldest event without a seal may have waited.
+_SEALED_LATE: Final = 10.0
+_UNSEALED: Final = 120.0
 
 
 def _healthy(**evidence: Any) -> Component:
@@ -63,11 +67,14 @@ async def database(services: Services) -> Component:
         ahead = await partitions.status(connection)
         waiting = await outbox.status(connection)
         old = await snapshots.held(connection)
+        kept = await retained(connection)
+    days = (await services.engine.configuration.current()).retention_days
     assert row is not None
     evidence = {
         "position": row[0], "epoch": row[1], "partitions_ahead": ahead.ahead,
         "outbox_waiting": waiting.waiting, "outbox_refused": waiting.refused,
         "old_snapshots": [structs.asdict(each) for each in old],
+        "retention": {"days": days, "edge": kept.edge, "oldest_seconds": round(kept.oldest_seconds)},
     }  # fmt: skip
     if ahead.ahead == 0:
         return _unhealthy("no partition of the log is ready ahead", **evidence)
@@ -75,6 +82,9 @@ async def database(services: Services) -> Component:
         return _warning("jobs enqueued from SQL were refused; see hivelog.outbox_refused", **evidence)
     if (waiting.oldest_seconds or 0) > _OUTBOX_OLD:
         return _warning("jobs enqueued from SQL wait for the relay", **evidence)
+    if kept.overdue(days):
+        why = f"the log holds more than {days} days: `hivelog retention --dry-run` says why"
+        return _warning(why, **evidence)
     if old:
         return _warning(f"{old[0]} keeps dead rows: claims by SQL get slow behind it", **evidence)
     return _healthy(**evidence)
@@ -132,7 +142,22 @@ async def leader(services: Services) -> Component:
 
 
 async def seals(services: Services) -> Component:
-    return _warning("the log is not sealed yet")
+    """Whether the seals keep up with the log. That nobody altered it, only `/audit/verify` can say."""
+    async with services.pool.connection() as connection:
+        row = await (await connection.execute(sql.load("seal_lag"))).fetchone()
+    assert row is not None
+    behind, seconds, position, sealed_at = row
+    evidence = {
+        "position": position, "behind": behind, "seconds_behind": round(seconds or 0, 1),
+        "sealed_at": None if sealed_at is None else times.to_text(times.milliseconds(sealed_at)),
+    }  # fmt: skip
+    if seconds is not None and seconds > _UNSEALED:
+        return _unhealthy("the log is not being sealed: see the log lines of the leader", **evidence)
+    if services.signing is None:
+        return _warning("no signing key is here: this process cannot seal or vouch", **evidence)
+    if seconds is not None and seconds > _SEALED_LATE:
+        return _warning("the seals are behind the log", **evidence)
+    return _healthy(**evidence)
 
 
 CHECKS: Final[Mapping[str, Callable[[Services], Awaitable[Component]]]] = {

@@ -123,6 +123,10 @@ class Hub:
         changed, self.changed = self.changed, asyncio.Event()
         changed.set()
 
+    def holds(self, position: int) -> bool:
+        """Whether all that follows this position is in the ring."""
+        return position >= self._floor
+
     async def after(self, position: int) -> Page:
         """What follows this position, from the ring or, when it begins later, from the log; nothing yet
         while the log cannot be read."""
@@ -164,7 +168,8 @@ class Hub:
         """The log moved under us: what clients have seen may be gone."""
         self.resets += 1
         self._inbox.clear()
-        self._empty(0, self.epoch + 1)
+        tail = self._get().tail
+        self._empty(tail.position, tail.epoch)
         self.notify()
 
     async def _encode_all(self) -> None:
@@ -193,6 +198,10 @@ class Hub:
             # Clients read these from the log when it is back.
             self._empty(events[-1].position, self.epoch)
             await asyncio.sleep(_OFTEN)
+            return
+        if any(event.type == "payload_erased" for event in events):
+            # Frames hold texts of what is erased now: clients that are behind read the log, which does not.
+            self._empty(events[-1].position, self.epoch)
             return
         self._frames += frames
         self._positions += [frame.position for frame in frames]

@@ -40,6 +40,15 @@ async def load(services: Services, job: bytes) -> Job | None:
     return Job(fold(events), events, bodies)
 
 
+def at(job: Job, position: int) -> Job | None:
+    """The job as it was at a position; None before its first event."""
+    story = [event for event in job.events if event.position <= position]
+    if not story:
+        return None
+    state = fold(story)
+    return Job(state, story, job.bodies.at(position, state.token))
+
+
 async def read_bodies(connection: Connection, sealer: Vault, job: bytes) -> Bodies:
     cursor = await connection.execute(sql.load("vault_bodies"), {"job": UUID(bytes=job)}, binary=True)
     rows = await cursor.fetchall()

@@ -11,6 +11,7 @@ from ..broker.errors import Rejected
 from ..events import ids, times, vault
 from ..events.read import Event
 from ..projections.jobs import place
+from ..projections.moments import Moment
 from . import job_reads
 from .answers import Answer, json
 from .endpoint import Endpoint
@@ -18,6 +19,7 @@ from .errors import Problem, invalid, job_not_found
 from .event_rows import EventRow, event_row
 from .job_reads import Job
 from .messages import Message, Waiting, raw
+from .past import AT, moment_of
 from .requests import ENVELOPE, Call
 
 # Event -> its text in the vault: (field, slot). Texts of an attempt are found by the lease's token.
@@ -77,9 +79,12 @@ _again: Final = msgspec.json.Decoder(Again)
 _change: Final = msgspec.json.Decoder(Change)
 
 
-async def visible(call: Call) -> Job | None:
-    """The job in the path, if the caller may see its queue; None while it is only in the outbox."""
+async def visible(call: Call, moment: Moment | None = None) -> Job | None:
+    """The job in the path, now or at a moment, if the caller may see its queue; None while it is only in
+    the outbox, and before it was enqueued."""
     job = await job_reads.load(call.services, call.job)
+    if job is not None and moment is not None:
+        job = job_reads.at(job, moment.position)
     if job is not None and call.caller.queues is not None:
         queue = await call.services.names.queue_by_id(job.state.queue)
         if queue is None or not call.caller.sees(queue.name):
@@ -88,8 +93,11 @@ async def visible(call: Call) -> Job | None:
 
 
 async def read(call: Call) -> Answer:
-    call.allow()
-    job = await visible(call)
+    call.allow("at")
+    moment = await moment_of(call)
+    job = await visible(call, moment)
+    if job is None and moment is not None:
+        raise job_not_found()
     if job is None:
         waiting = await job_reads.in_outbox(call.services, call.job)
         if waiting is None or not call.caller.sees(waiting.queue):
@@ -97,17 +105,17 @@ async def read(call: Call) -> Answer:
         return json(One(waiting))
     message = await job_reads.to_message(call.services, job, placed=True)
     if isinstance(message, Waiting) and job.state.status == "queued":
-        await _place(call, job, message)
+        await _place(call, job, message, moment)
     return json(One(message))
 
 
-async def _place(call: Call, job: Job, message: Waiting) -> None:
+async def _place(call: Call, job: Job, message: Waiting, moment: Moment | None) -> None:
     """Its place in the queue, and when it should be done by what the queue did of late."""
     state, services = job.state, call.services
     kind = await services.names.type_id(state.spec.type)
     async with services.pool.connection() as connection:
         found = await place(
-            connection, job=state.id, queue=state.queue, type_id=kind, priority=state.priority
+            connection, job=state.id, queue=state.queue, type_id=kind, priority=state.priority, moment=moment
         )
     if found is None:
         return
@@ -117,8 +125,8 @@ async def _place(call: Call, job: Job, message: Waiting) -> None:
 
 
 async def history(call: Call) -> Answer:
-    call.allow()
-    job = await visible(call)
+    call.allow("at")
+    job = await visible(call, await moment_of(call))
     if job is None:
         raise job_not_found()
     rows, token = [], 0
@@ -190,11 +198,11 @@ async def _seen(call: Call) -> None:
 ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/job/{job}", run=read, scope="read", tag="jobs", answer=One,
-        summary="A job as it is now; a waiting one with its place in the queue.",
+        summary="A job as it is now; a waiting one with its place in the queue.", query={"at": AT},
     ),
     Endpoint(
         method="GET", path="/job/{job}/history", run=history, scope="read", tag="jobs", answer=History,
-        summary="Everything that happened to a job.",
+        summary="Everything that happened to a job.", query={"at": AT},
     ),
     Endpoint(
         method="POST", path="/job/{job}/cancel", run=cancel, scope="operate", tag="jobs", body=Reason,

@@ -12,7 +12,7 @@ from msgspec import UNSET, Struct, UnsetType
 
 from .. import sql
 from ..broker.attempt import Failure, Success
-from ..broker.endings import decided, end_of, key_of, released, spec_of
+from ..broker.endings import decided, end_of, key_of, payload_of, released, spec_of
 from ..events import ids, times, vault
 from ..events.batch import End, Started
 from ..events.fingerprint import failure
@@ -124,7 +124,7 @@ def ending(services: Services, lease: Held, item: Item, *, cancelling: bool) -> 
     if item.outcome == "failed":
         return end_of(job, key, Failure("error", kind, message, text), cancelling=cancelling, now=now)
     delay = None if item.delay is None else round(item.delay * 1000)
-    described = failure(spec_of(job.spec).type, kind, message)
+    described = failure(spec_of(job.spec).type, kind, message, payload_of(job, key))
     command = EndAttempt(job.token, "retry", delay=delay, failure=described)
     end = decided(job, command, cancelling=cancelling, now=now)
     sealed = key.seal(vault.ERROR, text.encode())

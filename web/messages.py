@@ -63,6 +63,7 @@ class Message(Struct, gc=False, kw_only=True):
     error: str | None = None
     result: Any = None
     cancelling: bool = False
+    erased: bool = False  # what it carried was destroyed
     attempt: int = 0
     version: int | None = None
     position: int | None = None
@@ -90,6 +91,21 @@ class Bodies:
     def __init__(self, key: JobKey | None, rows: Sequence[Body]) -> None:
         self._key = key
         self._rows = {(row.slot, row.token): row.sealed for row in rows}
+
+    def at(self, position: int, lease: int | None) -> Bodies:
+        """What there was at a position: the payload that it ran with then, and what had been told. `lease`:
+        the token of the attempt that ran, whose error text is yet to come. Erased stays erased."""
+        before = position + 1 if lease is None else lease
+        ends = {vault.ERROR: before, vault.PROGRESS: position + 1, vault.REASON: position + 1}
+        rows = {
+            (slot, token): sealed
+            for (slot, token), sealed in self._rows.items()
+            if slot in (vault.PAYLOAD, vault.RESULT) or token < ends.get(slot, 0)
+        }
+        former = [token for slot, token in self._rows if slot == vault.FORMER_PAYLOAD and token > position]
+        if former:
+            rows[vault.PAYLOAD, 0] = self._rows[vault.FORMER_PAYLOAD, min(former)]
+        return Bodies(self._key, [Body(slot, token, sealed) for (slot, token), sealed in rows.items()])
 
     def open(self, slot: int, token: int = 0) -> bytes | None:
         sealed = self._rows.get((slot, token))
@@ -171,6 +187,7 @@ def message(
         error=error_text(state, bodies),
         result=raw(bodies.open(vault.RESULT, token)) if state.status == "completed" else _NULL,
         cancelling=state.cancelling,
+        erased=state.erased,
         attempt=state.attempt,
         version=state.version,
         position=state.position,

@@ -13,6 +13,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from ..events import types
 from ..events.batch import Appended
+from ..events.retained import Retained, retained
 from ..projections import search, totals
 from ..projections.totals import QueueTotal, Totals
 from .answers import Answer
@@ -45,6 +46,10 @@ class Metrics:
         self._events.inc(count)
         self._batch.observe(count)
 
+    def forget(self) -> None:
+        """The log is in another epoch."""
+        self._totals.forget()
+
     async def text(self, services: Services) -> bytes:
         stats = await stats_of_all(services)
         workers = (await workers_now(services)).data
@@ -52,9 +57,12 @@ class Metrics:
         async with services.pool.connection() as connection:
             ever = await self._totals.read(connection)
             looked = await search.state(connection)
+            kept = await retained(connection)
         registry = CollectorRegistry()
         behind = {lag.name: lag.behind for lag in lags} | {"search": looked.head - looked.position}
-        system = [*_system(services, behind, workers["active"]), _blocked(workers["workers"])]
+        system = [
+            *_system(services, behind, workers["active"]), *_retention(kept), _blocked(workers["workers"]),
+        ]  # fmt: skip
         families = [*_queues(stats), *_scaling(workers), *_counters(ever), *_histograms(ever), *system]
         registry.register(_Fixed(families))
         return generate_latest(self._registry) + generate_latest(registry)
@@ -158,6 +166,15 @@ def _system(services: Services, lags: dict[str, int], workers: int) -> Iterator[
         yield GaugeMetricFamily(name, help_, value=value)
     skipped = types.skipped.total()
     yield CounterMetricFamily("hivelog_unknown_events", "Events skipped as unknown.", value=skipped)
+
+
+def _retention(kept: Retained) -> Iterator[Metric]:
+    """Alert on the age: more than the retention time, a thirtieth of it and a day means that nothing goes."""
+    for name, help_, value in (
+        ("hivelog_retention_edge", "Position up to which events are gone.", kept.edge),
+        ("hivelog_log_oldest_seconds", "Age of the oldest event after it.", kept.oldest_seconds),
+    ):
+        yield GaugeMetricFamily(name, help_, value=value)
 
 
 def _blocked(workers: list[dict[str, Any]]) -> Metric:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 
 from ..broker.queue_commands import QueueState
-from ..events import times
+from ..events.names import Queue
 from .answers import Answer, json
 from .endpoint import Endpoint
-from .errors import Problem
+from .export import FORMAT, export, fields, format_of, whole
+from .past import AT, QueueThen, moment_of, queue_then, queues_then
 from .requests import Call, object_of
 
 
@@ -55,18 +57,6 @@ class Started(Struct):
     position: int
 
 
-class ActionRow(Struct):
-    action_id: str
-    action: str
-    queue: str | None
-    position: int
-    matched: int | None
-    changed: int
-    started_at: str
-    finished_at: str | None
-    actor: str
-
-
 class Reason(Struct, forbid_unknown_fields=True):
     reason: str | None = None
 
@@ -76,14 +66,23 @@ _drain: Final = msgspec.json.Decoder(Drain)
 
 
 async def list_all(call: Call) -> Answer:
-    call.allow()
-    queues = await call.services.names.queues()
+    call.allow("at", "format")
+    queues: Sequence[Queue | QueueThen]
+    if (moment := await moment_of(call)) is None:
+        queues = await call.services.names.queues()
+    else:
+        queues = await queues_then(call.services, moment)
     rows = [QueueRow(q.name, q.paused, q.config, q.position) for q in queues if call.caller.sees(q.name)]
+    if (kind := format_of(call)) is not None:
+        return await export(call, kind, "queues", COLUMNS, whole(rows))
     return json(Queues(rows))
 
 
 async def read(call: Call) -> Answer:
-    call.allow()
+    call.allow("at")
+    if (moment := await moment_of(call)) is not None:
+        then = await queue_then(call.services, moment, call.queue)
+        return json(QueueRow(then.name, then.paused, then.config, then.position))
     return json(_row(await call.services.engine.queues.state(call.queue)))
 
 
@@ -134,32 +133,16 @@ async def drain(call: Call) -> Answer:
     return json(Drained(said, done, result.position, result.matched))
 
 
-async def action(call: Call) -> Answer:
-    call.allow()
-    found = await call.services.drains.action(call.params["action"])
-    if found is None:
-        raise Problem("not_found", "there is no such action")
-    names = call.services.names
-    queue = None if found.queue is None else await names.queue_by_id(found.queue)
-    if queue is not None and not call.caller.sees(queue.name):
-        raise Problem("not_found", "there is no such action")
-    finished = None if found.finished_at is None else times.to_text(found.finished_at)
-    return json(
-        ActionRow(
-            found.action_id, found.action, queue.name if queue else None, found.position, found.matched,
-            found.changed, times.to_text(found.started_at), finished, await names.actor_name(found.actor),
-        )
-    )  # fmt: skip
-
+COLUMNS: Final = fields("name", "paused", "position", "config")
 
 ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/queues", run=list_all, scope="read", answer=Queues,
-        summary="All queues with their settings.",
+        summary="All queues with their settings.", query={"at": AT, "format": FORMAT},
     ),
     Endpoint(
         method="GET", path="/queue/{queue}", run=read, scope="read", answer=QueueRow,
-        summary="A queue's settings.",
+        summary="A queue's settings.", query={"at": AT},
     ),
     Endpoint(
         method="PUT", path="/queue/{queue}", run=configure, scope="admin", answer=QueueRow,
@@ -180,9 +163,5 @@ ENDPOINTS: Final = (
     Endpoint(
         method="POST", path="/queue/{queue}/drain", run=drain, scope="operate", body=Drain, answer=Drained,
         summary="Cancel what waits in the queue. A dry run answers the count and the position to pass back.",
-    ),
-    Endpoint(
-        method="GET", path="/actions/{action}", run=action, scope="read", answer=ActionRow,
-        summary="How far a long drain is.",
     ),
 )  # fmt: skip

@@ -8,10 +8,16 @@ from typing import Final
 from starlette.routing import BaseRoute, Route, Router, WebSocketRoute
 
 from . import (
+    actions_api,
+    audit_api,
     config_api,
     enqueueing,
+    erasure_api,
     events_api,
+    failures_api,
+    fields_api,
     health,
+    incidents,
     jobs,
     lists,
     login,
@@ -20,7 +26,10 @@ from . import (
     pages,
     queues,
     scaling_api,
+    schemas_api,
+    series_api,
     stats_api,
+    why_api,
     worker_claims,
     worker_protocol,
 )
@@ -28,6 +37,7 @@ from .dispatch import Dispatch, NotFound
 from .endpoint import Endpoint
 from .services import Services
 from .socket import StatusSocket
+from .static_files import StaticFiles
 
 # The hot path first: routes are tried in order. `/queue/status` comes before `/queue/{queue}`.
 ENDPOINTS: Final[tuple[Endpoint, ...]] = (
@@ -35,11 +45,20 @@ ENDPOINTS: Final[tuple[Endpoint, ...]] = (
     *worker_claims.ENDPOINTS,
     *worker_protocol.ENDPOINTS,
     *jobs.ENDPOINTS,
+    *why_api.ENDPOINTS,
+    *erasure_api.ENDPOINTS,
     *lists.ENDPOINTS,
+    *actions_api.ENDPOINTS,
     *stats_api.ENDPOINTS,
+    *series_api.ENDPOINTS,
     *queues.ENDPOINTS,
     *scaling_api.ENDPOINTS,
+    *schemas_api.ENDPOINTS,
     *events_api.ENDPOINTS,
+    *failures_api.ENDPOINTS,
+    *fields_api.ENDPOINTS,
+    *audit_api.ENDPOINTS,
+    *incidents.ENDPOINTS,
     *config_api.ENDPOINTS,
     *health.ENDPOINTS,
     *metrics.ENDPOINTS,
@@ -58,7 +77,7 @@ def router(services: Callable[[], Services]) -> Router:
         Route(path, Dispatch(services, methods)) for path, methods in by_path.items()
     ]
     routes.append(WebSocketRoute("/queue/status", StatusSocket(services)))
-    routes.append(Route("/static/{path:path}", pages.StaticFiles()))
+    routes.append(Route("/static/{version}/{path:path}", StaticFiles()))
     made = Router(routes, redirect_slashes=False)
     made.default = NotFound(services)
     return made

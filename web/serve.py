@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
+from types import FrameType
 from typing import Final
 
 import structlog
 import uvicorn
 
 from ..settings import Settings
+from ..stopping import stop_tasks
 from .access import CODE_MINUTES, TOKEN_FILE, Access
 from .app import Application
 from .protocol import Protocol, WebSocketProtocol
@@ -28,6 +31,11 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, application: Application) -> None:
         super().__init__(config)
         self._application = application
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """uvicorn would raise the signal again at the end; but who was told to stop, and did, did well."""
+        super().handle_exit(sig, frame)
+        self._captured_signals.clear()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._application.stop_streams()
@@ -58,22 +66,37 @@ def make_server(settings: Settings, application: Application, *, root_path: str 
     return Server(config, application)
 
 
-async def serve(settings: Settings, *, root_path: str = "") -> None:
-    """Serve until SIGTERM or SIGINT. The database is migrated; its URL and Redis's are set."""
-    application = Application(settings)
+async def serve(
+    settings: Settings, *, root_path: str = "", prepare: Callable[[], object] = lambda: None
+) -> None:
+    """Serve until SIGTERM or SIGINT. Both URLs are set; `prepare` updates the schema, or looks at it.
+
+    A PostgreSQL that is away is waited for. Raises Refused, what `prepare` raises, and what opening raises.
+    """
+    application = Application(settings, prepare=prepare)
     server = make_server(settings, application, root_path=root_path)
-    greeter = asyncio.create_task(_greet(settings, server, root_path))
+    attendant = asyncio.create_task(_attend(settings, server, application, root_path))
     try:
         await server.serve()
+    except SystemExit:
+        if application.failure is None:
+            raise
     finally:
-        greeter.cancel()
-    if not server.started:
+        await stop_tasks(attendant)
+    if application.failure is not None:
+        raise application.failure
+    if not server.started and not server.should_exit:
         sys.exit(3)
 
 
-async def _greet(settings: Settings, server: Server, root_path: str) -> None:
+async def _attend(settings: Settings, server: Server, application: Application, root_path: str) -> None:
+    """Greet when everything is there; stop a server that waited in vain."""
+    await application.settled.wait()
     while not server.started:  # noqa: ASYNC110 - uvicorn has no event for it
         await asyncio.sleep(0.05)
+    if (services := application.services) is None:
+        server.should_exit = True
+        return
     port = settings.port
     for listening in server.servers:
         port = listening.sockets[0].getsockname()[1]
@@ -81,7 +104,7 @@ async def _greet(settings: Settings, server: Server, root_path: str) -> None:
     base = f"http://{host}:{port}{root_path.rstrip('/')}"
     _log.info("serving", url=base)
     if settings.admin_token is None:
-        await first_start(settings, server.config.app._services.access, base)  # type: ignore[union-attr]
+        await first_start(settings, services.access, base)
 
 
 async def first_start(settings: Settings, access: Access, base: str) -> None:

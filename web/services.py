@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from msgspec import Struct, field
 
+from ..broker.actions import Actions
 from ..broker.drain import Drains
 from ..broker.duties import Duties
 from ..broker.engine import Engine
@@ -16,12 +17,17 @@ from ..events.appender import Appender
 from ..events.batch import Appended
 from ..events.names import Names
 from ..events.pool import Pool
+from ..events.signing import SigningRing
 from ..events.tail import Tail
 from ..events.vault import Vault
+from ..projections.day import Day
 from ..projections.runner import Runner
+from ..projections.series import Series
 from ..settings import Settings
 from .access import Access
 from .auth import Attempts, Authenticator
+from .export import Slots
+from .field_names import FieldNames
 
 if TYPE_CHECKING:
     from .hub import Hub
@@ -54,6 +60,7 @@ class Services(Struct, eq=False, kw_only=True):
     settings: Settings
     engine: Engine
     drains: Drains
+    actions: Actions
     duties: Duties
     schemas: PayloadSchemas
     projections: Runner
@@ -66,6 +73,11 @@ class Services(Struct, eq=False, kw_only=True):
     places: Places
     metrics: Metrics
     protocol: Protocol
+    signing: SigningRing | None  # None: this process has no key to seal with
+    exports: Slots = field(default_factory=Slots)
+    field_names: FieldNames = field(default_factory=FieldNames)
+    series: Series = field(default_factory=Series)
+    day: Day = field(default_factory=Day)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property

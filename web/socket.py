@@ -18,6 +18,7 @@ from .callers import Caller
 from .dispatch import ANONYMOUS
 from .errors import Problem, answer_of, problem_of
 from .protocol import abort_of
+from .replay import Asked, Player, asked
 from .requests import Call
 from .services import Services
 from .stream import HEARTBEAT, RECHECK, SEND_TIMEOUT, Cursor, Narrowed, begin, narrowed, still_welcome
@@ -37,6 +38,7 @@ class StatusSocket:
         try:
             caller, call = await _admitted(services, scope, receive)
             filter_ = narrowed(call.query, caller)
+            replay = await asked(services, call.query, _last_id(call))
             services.places.take(caller)
         except Exception as error:
             await _refuse(scope, receive, send, problem_of(error))
@@ -44,19 +46,25 @@ class StatusSocket:
         try:
             await services.hub.join()
             try:
-                await self._serve(services, call, caller, filter_, receive, send)
+                await self._serve(services, call, caller, filter_, replay, receive, send)
             finally:
                 await services.hub.leave()
         finally:
             services.places.leave(caller)
 
     async def _serve(
-        self, services: Services, call: Call, caller: Caller, filter_: Narrowed, receive: Receive, send: Send
+        self,
+        services: Services,
+        call: Call,
+        caller: Caller,
+        filter_: Narrowed,
+        replay: Asked | None,
+        receive: Receive,
+        send: Send,
     ) -> None:
         await receive()
         await send({"type": "websocket.accept"})
-        last_id = call.query.get("last_event_id") or call.header(b"last-event-id")
-        writer = asyncio.create_task(_write(services, caller, filter_, last_id, send))
+        writer = asyncio.create_task(_write(services, caller, filter_, _last_id(call), replay, send))
         reader = asyncio.create_task(_left(receive))
         try:
             await asyncio.wait([writer, reader], return_when=asyncio.FIRST_COMPLETED)
@@ -91,17 +99,34 @@ async def _refuse(scope: Scope, receive: Receive, send: Send, problem: Problem) 
     await send({"type": "websocket.http.response.body", "body": answer.body})
 
 
+def _last_id(call: Call) -> str | None:
+    return call.query.get("last_event_id") or call.header(b"last-event-id")
+
+
 async def _left(receive: Receive) -> None:
     while (await receive())["type"] != "websocket.disconnect":
         pass  # what clients send means nothing here
 
 
 async def _write(
-    services: Services, caller: Caller, filter_: Narrowed, last_id: str | None, send: Send
+    services: Services,
+    caller: Caller,
+    filter_: Narrowed,
+    last_id: str | None,
+    replay: Asked | None,
+    send: Send,
 ) -> None:
     cursor, reset = await begin(services, filter_, last_id)
-    if reset:
+    if replay is not None:
+        if not await _play(services, filter_, replay, cursor, send):
+            await send({"type": "websocket.close", "code": 1000})
+            return
+    elif reset:
         await _send(send, _reset(cursor))
+    await _follow(services, caller, cursor, send)
+
+
+async def _follow(services: Services, caller: Caller, cursor: Cursor, send: Send) -> None:
     spoke = checked = time.monotonic()
     while not services.stopping.is_set():
         changed = services.hub.changed
@@ -122,6 +147,29 @@ async def _write(
         await services.hub.wait(changed, 1.0)
     await _send(send, b'{"type":"bye","data":{}}')
     await send({"type": "websocket.close", "code": _GOING_AWAY})
+
+
+async def _play(
+    services: Services, filter_: Narrowed, replay: Asked, cursor: Cursor, send: Send
+) -> bool:
+    """The past; whether the present is to follow, from where the cursor now is."""
+    player = Player(services, replay, filter_.queues)
+    spoke = time.monotonic()
+    while not services.stopping.is_set():
+        played = await player.next()
+        messages = [frame.json for frame in played.frames if filter_.fits(frame)] + played.snapshots
+        if not messages and time.monotonic() - spoke >= HEARTBEAT:
+            messages = [b'{"type":"heartbeat","position":%d}' % player.position]
+        if played.done is not None:
+            over = b'{"type":"%s","data":{},"position":%d}' % (played.done.encode(), player.position)
+            messages.append(over)
+        for message in messages:
+            await _send(send, message)
+            spoke = time.monotonic()
+        if played.done is not None:
+            cursor.position = player.position
+            return played.done == "live"
+    return False
 
 
 async def _next(cursor: Cursor) -> list[bytes]:

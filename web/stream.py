@@ -17,12 +17,14 @@ from starlette.types import Receive, Send
 
 from ..events import ids
 from ..events.read import head
+from ..events.retained import retained
 from ..stopping import stop_tasks
 from .answers import NO_STORE, SECURITY
 from .callers import Caller
 from .errors import Problem, invalid
 from .frames import Frame
 from .hub import Health, Hub, Snapshot, framed_health, framed_snapshot
+from .replay import Asked, Player
 from .services import Services
 from .summaries import narrowed_workers
 
@@ -161,7 +163,8 @@ class Places:
 async def begin(services: Services, filter_: Narrowed, last_id: str | None) -> tuple[Cursor, bool]:
     """A cursor for a client that saw `last_id` last; True when it must start over instead.
 
-    An id of another epoch, or beyond the head, is of a log that is no more.
+    An id of another epoch, or beyond the head, is of a log that is no more; so is one before the edge of
+    retention.
     """
     hub = services.hub
     cursor = Cursor(hub, filter_, hub.position, hub.epoch)
@@ -175,6 +178,8 @@ async def begin(services: Services, filter_: Narrowed, last_id: str | None) -> t
         return cursor, True
     if seen > hub.position and seen > await _head(services):
         return cursor, True
+    if not hub.holds(seen) and seen < await _edge(services):
+        return cursor, True
     cursor.position = seen
     return cursor, False
 
@@ -183,6 +188,11 @@ async def _head(services: Services) -> int:
     """The client may have read from a process whose tail is ahead of this one's."""
     async with services.pool.connection() as connection:
         return (await head(connection)).position
+
+
+async def _edge(services: Services) -> int:
+    async with services.pool.connection() as connection:
+        return (await retained(connection)).edge
 
 
 async def still_welcome(services: Services, caller: Caller) -> bool:
@@ -206,9 +216,11 @@ class EventStream:
         last_id: str | None,
         receive: Receive,
         abort: Callable[[], None],
+        replay: Asked | None = None,
     ) -> None:
         self._services, self._caller, self._filter = services, caller, filter_
         self._last_id, self._receive, self._abort = last_id, receive, abort
+        self._replay = replay
 
     async def send(self, send: Send) -> None:
         """Stream until the client leaves, freezes, loses its session, or the server stops."""
@@ -234,15 +246,42 @@ class EventStream:
         await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
         # A comment at once, so that proxies pass the response on.
         await _send(send, b": hivelog\nretry: 2000\n\n")
-        if reset:
+        if reset and self._replay is None:
             await _send(send, _reset(cursor))
         try:
-            await self._follow(send, cursor)
+            if self._replay is None or await self._play(send, cursor, self._replay):
+                await self._follow(send, cursor)
         except TimeoutError:
             self._abort()  # frozen: nothing more to say to it
             return
         await _send(send, b"event: bye\nretry: 1000\ndata: {}\n\n")
         await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _play(self, send: Send, cursor: Cursor, replay: Asked) -> bool:
+        """The past; whether the present is to follow, from where the cursor now is."""
+        services = self._services
+        player = Player(services, replay, self._filter.queues)
+        spoke = checked = time.monotonic()
+        while not services.stopping.is_set():
+            played = await player.next()
+            body = b"".join([frame.sse for frame in played.frames if self._filter.fits(frame)])
+            body += b"".join([b"data: " + frame + b"\n\n" for frame in played.snapshots])
+            now = time.monotonic()
+            if not body and now - spoke >= HEARTBEAT:
+                body = b"event: heartbeat\ndata: {}\n\n"
+            if played.done is not None:
+                body += b'event: %s\ndata: {"position":%d}\n\n' % (played.done.encode(), player.position)
+            if body:
+                await _send(send, body)
+                spoke = now
+            if played.done is not None:
+                cursor.position = player.position
+                return played.done == "live"
+            if now - checked >= RECHECK:
+                checked = now
+                if not await still_welcome(services, self._caller):
+                    return False
+        return False
 
     async def _follow(self, send: Send, cursor: Cursor) -> None:
         services = self._services

@@ -9,8 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from ..broker.scales import Scale, Supervisor, running, scales, supervisors
+from ..broker.supervisor_restart import Crashing
 from ..events import times
 from ..events.read import head
+from ..projections.moments import Moment
 from ..projections.stats import QueueStats, queue_stats
 from ..projections.workers import Worker, workers
 from .services import Services
@@ -44,12 +46,14 @@ class WorkerRow(Struct):
 
 
 class SupervisorRow(Struct):
-    """A living supervisor and the process ids of the workers that it keeps, by queue."""
+    """A living supervisor and the process ids of the workers that it keeps, by queue. `crashes`: queues whose
+    workers end again and again, with the reason and the seconds until the next is started."""
 
     name: str
     host: str
     pid: int
     processes: dict[str, list[int]]
+    crashes: dict[str, Crashing]
 
 
 class ScalingRow(Struct):
@@ -80,9 +84,11 @@ class WorkersNow(Struct):
     data: dict[str, Any]
 
 
-async def stats_of_all(services: Services) -> AllStats:
+async def stats_of_all(services: Services, moment: Moment | None = None) -> AllStats:
     async with services.pool.connection() as connection:
-        found = await queue_stats(connection)
+        found = await queue_stats(connection, None, moment, day=services.day)
+        if found is None and moment is not None:
+            return AllStats(moment.position, moment.now, {})
         if found is None:
             now = await head(connection)
             return AllStats(now.position, now.recorded_at, {})
@@ -96,7 +102,7 @@ async def workers_now(services: Services) -> WorkersNow:
         rows = [_row(worker) for worker in await workers(connection)]
         among = await supervisors(connection)
         scaling = [_scaling(scale, among) for scale in await scales(connection)]
-    kept = [SupervisorRow(each.name, each.host, each.pid, each.processes) for each in among]
+    kept = [SupervisorRow(each.name, each.host, each.pid, each.processes, each.crashes) for each in among]
     status = WorkerStatus(rows, sum(not row.stale for row in rows), len(rows), scaling, kept)
     at = await services.engine.clock.now()
     return WorkersNow(now.position, at, msgspec.to_builtins(status))
@@ -120,6 +126,10 @@ def _scaling(scale: Scale, among: list[Supervisor]) -> ScalingRow:
     )  # fmt: skip
 
 
+def _only(by_queue: dict[str, Any], wanted: set[str]) -> dict[str, Any]:
+    return {queue: value for queue, value in by_queue.items() if queue in wanted}
+
+
 def narrowed_workers(status: dict[str, Any], queues: Iterable[str] | None) -> dict[str, Any]:
     """`/workers/status` for some queues only."""
     if queues is None:
@@ -129,7 +139,7 @@ def narrowed_workers(status: dict[str, Any], queues: Iterable[str] | None) -> di
     active = sum(not worker["stale"] for worker in workers)
     scaling = [row for row in status["scaling"] if row["queue"] in wanted]
     supervisors = [
-        {**row, "processes": {queue: pids for queue, pids in row["processes"].items() if queue in wanted}}
+        {**row, **{kind: _only(row[kind], wanted) for kind in ("processes", "crashes")}}
         for row in status["supervisors"]
     ]
     return {

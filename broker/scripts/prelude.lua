@@ -1,6 +1,6 @@
 -- Put before every other script. Not a script itself.
 --
--- Every script takes KEYS[1] = the checkpoint hash `at` (epoch, position, build, jump) and, where it says
+-- Every script takes KEYS[1] = the checkpoint hash `at` (epoch, position, build, jump, log) and, where it says
 -- so, ARGV[1] = one msgpack map. All other keys begin like KEYS[1] and so share its cluster slot; those that
 -- hold state carry the build in their name, so that a rebuild takes over by changing one field of `at`:
 --   <build>:q:<queue>:<type>  ZSET  ready ids; score = -priority, member = the id's 16 bytes

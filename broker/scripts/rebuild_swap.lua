@@ -1,6 +1,6 @@
 -- A finished build becomes the live one, with the checkpoint of its snapshot; the old one is dropped.
 --
--- ARGV[1]: {build, epoch, position, queues: [[queue, running, paused, max]...]}.
+-- ARGV[1]: {build, epoch, position, log (its name), queues: [[queue, running, paused, max]...]}.
 -- Answers 1, or 0 if the build is not ours any more (then nothing changed).
 local ask = cmsgpack.unpack(ARGV[1])
 if redis.call('GET', PREFIX .. 'building') ~= ask.build then return 0 end
@@ -34,7 +34,7 @@ for _, entry in ipairs(ask.queues) do
 end
 if not at[1] or tonumber(at[1]) ~= ask.epoch then redis.call('DEL', PREFIX .. 'early') end
 local position = apply_early(ask.position, ask.position, true, woken)
-redis.call('HSET', AT, 'epoch', ask.epoch, 'position', whole(position), 'build', build, 'jump', whole(position))
+redis.call('HSET', AT, 'epoch', ask.epoch, 'position', whole(position), 'build', build, 'jump', whole(position), 'log', ask.log)
 redis.call('DEL', PREFIX .. 'building')
 wake(woken)
 return 1

@@ -1,12 +1,13 @@
--- Makes partition n of hivelog.events by itself, complete with indexes, trigger and a CHECK that spares the
--- attach its scan, then attaches it. Called by hivelog.ensure_partitions, which holds the lock.
-create or replace function hivelog.add_events_partition(n bigint) returns void
+-- Makes the next partition of hivelog.events, for low <= position < high, by itself, complete with indexes, trigger
+-- and a CHECK that spares the attach its scan, then attaches it. Called by those that hold the lock of partitions.
+create or replace function hivelog.add_events_partition(low bigint, high bigint) returns void
 language plpgsql volatile set search_path = pg_catalog, pg_temp as $$
 declare
-    low constant bigint := n * hivelog.partition_size();
-    high constant bigint := low + hivelog.partition_size();
-    name constant text := 'events_' || lpad(n::text, 6, '0');
+    name text;
 begin
+    select 'events_' || lpad((max(substring(c.relname from '^events_([0-9]+)$')::bigint) + 1)::text, 6, '0') into name
+    from pg_class c where c.relnamespace = 'hivelog'::regnamespace and c.relname ~ '^events_[0-9]+$';
+    name := coalesce(name, 'events_000000');
     execute format('create table hivelog.%I (like hivelog.events including all)', name);
     execute format('create unique index on hivelog.%I (stream, version)', name);
     execute format('create trigger append_only_truncate before truncate on hivelog.%I

@@ -13,7 +13,7 @@
 -- follows from the order above.
 --
 -- Raises (the batch is not written): HL001 not one autocommitted READ COMMITTED statement,
--- HL002 other epoch.
+-- HL002 other epoch, HL003 its process was told that it is not in the log (find_batch).
 create or replace function hivelog.append(
     in_batch uuid, in_epoch integer,
     n_job uuid[] default null, n_queue smallint[] default null, n_type integer[] default null,
@@ -37,22 +37,25 @@ create or replace function hivelog.append(
     out p_session integer[], out p_queue smallint[], out p_priority smallint[], out p_job uuid[],
     out m_queue smallint[], out m_pending integer[], out m_ready integer[], out m_running integer[]
 ) language plpgsql volatile security definer
-set search_path = pg_catalog, pg_temp
+set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
     h bigint; h0 bigint; t timestamptz; live_epoch integer; k integer;
     rn integer[]; rcode text[]; rjob uuid[];
     -- Depth changes, gathered over the sections, written as marks at the end: of the main queue, where a
-    -- section is all about it, and by queue. Statements are what a small batch costs, so most make do without.
+    -- section is all about it, and by queue. Statements are what a small batch costs, so the two usual kinds,
+    -- new jobs and a worker's turn, have one each; whatever else there is goes section by section.
     main_changed boolean := false; main_d_ready integer := 0; main_d_running integer := 0;
     d_queue smallint[] := '{}'; d_pending integer[] := '{}';
     d_ready integer[] := '{}'; d_running integer[] := '{}';
     q smallint[]; a integer[]; b integer[]; c integer[];
     named constant integer := coalesce(cardinality(s_job), 0);
-    alive integer[]; biggest integer := 0; plain boolean;
+    biggest integer := 0; ended integer;
+    -- Nothing beside the sections that every job passes through; and of those, a worker's usual turn.
+    usual constant boolean := moves is null and records is null and picks is null; turn boolean;
     -- The queue that most batches are all about: does it exist, is it open and without a limit, its last mark.
-    main_queue constant smallint := coalesce(s_queue[1], n_queue[1]); main_known boolean; main_open boolean;
+    main_queue constant smallint := coalesce(s_queue[1], n_queue[1]); main_known boolean; main_open boolean; void boolean;
     main_pending integer; main_ready integer; main_running integer; main_largest integer;
 begin
     -- A transaction id at this point means that the caller's transaction has written already.
@@ -73,16 +76,18 @@ begin
         -- Only for leases held now: a repeated settle finds its lease gone and writes nothing.
         select u.job, u.slot, u.token, u.body
         from unnest(e_job, e_slot, e_token, e_body) u (job, slot, token, body)
-        join hivelog.leases l on l.job = u.job and l.token = u.token
+        join hivelog.leases l on l.job between u.job and u.job and l.token = u.token
         where u.body is not null;
     end if;
 
-    perform pg_advisory_xact_lock(hivelog.append_lock());
+    -- An expression, not a query: to start the executor costs more than the lock.
+    if pg_advisory_xact_lock(hivelog.append_lock()) is null then null; end if;
     select b.position, greatest(b.recorded_at, hivelog.now()), b.epoch, not x.deleted,
         not x.paused and x.max_workers is null
             and exists (select from hivelog.sessions y where y.id = s_session[1]),
+        exists (select from hivelog.void_batches v where v.batch_id = in_batch),
         m.pending, m.ready, m.running, m.largest
-    into h, t, live_epoch, main_known, main_open, main_pending, main_ready, main_running, main_largest
+    into h, t, live_epoch, main_known, main_open, void, main_pending, main_ready, main_running, main_largest
     from (select * from hivelog.batches order by position desc limit 1) b
     left join hivelog.queues x on x.id = main_queue
     left join lateral (
@@ -93,45 +98,55 @@ begin
         raise exception 'epoch % is over, the log is in epoch %', in_epoch, live_epoch
             using errcode = 'HL002';
     end if;
+    if void then
+        raise exception 'batch % comes too late', in_batch using errcode = 'HL003';
+    end if;
 
+    if n_job is not null and (keys is not null or (main_known and main_queue = all (n_queue)) is not true) then
+        select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
+    end if;
+    if usual and n_job is not null and main_pending is not null and rn is null and main_queue = all (n_queue)
+        and n_due is null and n_spec_of is not null and e_job is null and s_job is null
+        and n_outbox is not true then
+        -- New jobs of one queue, all at once ready, none refused. Ordinals are positions.
+        k := cardinality(n_job);
+        head := h + k; first := h + 1; recorded_at := t;
+        m_queue := array[main_queue]; m_pending := array[main_pending];
+        m_ready := array[main_ready + k]; m_running := array[main_running];
+        with able as (
+            insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
+                size, expires_at, spec)
+            select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires,
+                n_spec[u.spec]
+            from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec_of) with ordinality
+                u (job, priority, type, size, expires, spec, n)
+        ), batch as (
+            insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+            values (head, h + 1, t, live_epoch, in_batch)
+        ), mark as (
+            insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
+            select main_queue, head, t, main_pending, m_ready[1], main_running, greatest(main_largest, max(u))
+            from unnest(n_size) u
+        )
+        insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
+            queue, body_digest, correlation, data)
+        select h + u.n, t, u.job, 1, 'enqueued', u.actor, u.size, main_queue, u.digest, u.correlation,
+            n_spec[u.spec]
+        from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec_of) with ordinality
+            u (job, actor, size, digest, correlation, spec, n);
+        return;
+    end if;
     if n_job is not null then
-        plain := main_known and main_queue = all (n_queue);
-        if keys is not null or plain is not true then
-            select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
-        end if;
         if rn is not null then
             refused_section := array_fill('n'::text, array[cardinality(rn)]);
             refused_n := rn; refused_code := rcode; refused_job := rjob;
         end if;
-        if plain and n_due is null and n_spec_of is not null and rn is null then
-            -- The usual: all of one queue, all at once ready, none refused. Ordinals are positions.
-            with able as (
-                insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
-                    size, expires_at, spec)
-                select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires,
-                    n_spec[u.spec]
-                from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec_of) with ordinality
-                    u (job, priority, type, size, expires, spec, n)
-            )
-            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
-                queue, body_digest, correlation, data)
-            select h + u.n, t, u.job, 1, 'enqueued', u.actor, u.size, main_queue, u.digest, u.correlation,
-                n_spec[u.spec]
-            from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec_of) with ordinality
-                u (job, actor, size, digest, correlation, spec, n);
-            k := cardinality(n_job);
-            main_changed := true; main_d_ready := k;
-        else
-            select x.q, x.a, x.b, x.c, x.k into q, a, b, c, k
-            from hivelog.append_enqueues(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
-                n_correlation, n_spec, n_spec_of, n_size, n_digest, rn, h, t) x;
-            d_queue := d_queue || q; d_pending := d_pending || a;
-            d_ready := d_ready || b; d_running := d_running || c;
-        end if;
-        biggest := n_size[1];
-        if cardinality(n_size) > 1 then
-            select max(u) into biggest from unnest(n_size) u;
-        end if;
+        select x.q, x.a, x.b, x.c, x.k into q, a, b, c, k
+        from hivelog.append_enqueues(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
+            n_correlation, n_spec, n_spec_of, n_size, n_digest, rn, h, t) x;
+        d_queue := d_queue || q; d_pending := d_pending || a;
+        d_ready := d_ready || b; d_running := d_running || c;
+        select max(u) into biggest from unnest(n_size) u;
         h := h + k;
         if n_outbox then
             delete from hivelog.outbox o using unnest(n_job) with ordinality u (job, n)
@@ -139,57 +154,103 @@ begin
         end if;
     end if;
 
-    if e_job is not null then
-        if e_cutoff is not null then
-            -- Read once: a heartbeat that lands between two statements must not split one decision.
-            select array_agg(x.id) into alive from hivelog.sessions x where x.last_heartbeat > e_cutoff;
-        end if;
-        if e_due is not null or 'released' = any (e_event) then
-            -- Where their jobs go next, before the leases that tell it are gone.
-            select * into q, a, b
-            from hivelog.append_end_returns(e_job, e_token, e_event, e_due, e_retry, alive, t);
-            d_queue := d_queue || q; d_pending := d_pending || a; d_ready := d_ready || b;
-            d_running := d_running || array_fill(0, array[coalesce(cardinality(q), 0)]);
-        end if;
+    -- Its starts: one living session, one open queue without a limit, no payload that could break the byte budget.
+    turn := coalesce(usual and n_job is null and (e_job is not null or s_job is not null)
+        and e_due is null and e_cutoff is null and ('released' = any (e_event)) is not true
+        and (s_job is null or main_open and main_queue = all (s_queue) and s_session[1] = all (s_session)
+            and main_largest * cardinality(s_job)::bigint <= s_bytes), false);
+    if turn then
+        -- A worker's turn: ends of leases, then starts by id. Here and in the functions below `between` and
+        -- `any (array[..])` stand where `=` would do: by `=` PostgreSQL may join with all of a live table too, and
+        -- beside an old snapshot, where it is mostly dead rows, it takes that for cheap. This it can only look up.
         with i as (
             select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest, e_slot, e_body)
                 u (job, token, event, actor, data, size, digest, slot, body)
         ), gone as (
             delete from hivelog.leases l using i
-            where l.job = i.job and l.token = i.token
-                and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)
+            where l.job between i.job and i.job and l.token = i.token
+                and hivelog.end_allowed(i.event, l.cancelling, l.session, null)
             returning l.job, l.version, l.queue, l.attempt, coalesce(i.actor, l.session) as actor,
                 i.event, i.data, i.size, i.digest, l.token, i.slot, i.body
         ), kept as (
             insert into hivelog.vault (job, slot, token, body)
             select g.job, g.slot, g.token, g.body from gone g where g.body is not null and not e_large
+        ), over as materialized (
+            select h + row_number() over () as pos, g.* from gone g
+        ), want as (
+            select * from unnest(s_queue, s_type, s_priority, s_job) with ordinality
+                u (queue, type, priority, job, n)
+        ), taken as (
+            delete from hivelog.ready r using want w
+            where r.queue = any (array[w.queue]) and r.type = w.type and r.priority = w.priority and r.job = w.job
+                and (r.expires_at is null or r.expires_at > t)
+            returning w.n, r.*
+        ), started as materialized (
+            select h + (select count(*) from over) + row_number() over () as pos, x.* from taken x
+        ), leased as (
+            insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
+                version, queue, priority, attempt, retry, size, expires_at)
+            select s.job, s.pos, s.enqueued, t,
+                t + make_interval(secs => (s.spec ->> 'timeout')::integer),
+                s_session[1], s.type, s.version + 1, main_queue, s.priority, s.attempt + 1, s.retry,
+                s.size, s.expires_at
+            from started s
         ), written as (
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
                 queue, attempt, body_digest, data)
-            select h + row_number() over (), t, g.job, g.version + 1, g.event::hivelog.event_type,
-                g.actor, g.size, g.queue, g.attempt, g.digest, g.data
-            from gone g
-            returning queue
+            select o.pos, t, o.job, o.version + 1, o.event::hivelog.event_type, o.actor, o.size,
+                o.queue, o.attempt, o.digest, o.data
+            from over o
+            union all
+            select s.pos, t, s.job, s.version + 1, 'started', s_session[1], null,
+                main_queue, s.attempt + 1, null, null
+            from started s
         )
-        select array_agg(w.queue), count(*) into q, k from written w;
-        if k < cardinality(e_job) then
-            select array_agg(r.n), array_agg(r.code) into rn, rcode
-            from hivelog.append_end_refusals(e_job, e_token, e_slot, h, h + k) r;
+        select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+            array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
+            array_agg(v.body), (select array_agg(o.queue) from over o)
+        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body, q
+        from started s
+        left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
+        ended := coalesce(cardinality(q), 0);
+        k := coalesce(cardinality(t_n), 0);
+        if k > 1 and t_spec[1] = all (t_spec) then
+            t_spec := t_spec[1:1];  -- to write JSON out costs ten times as much as to compare it
+        end if;
+        if ended < cardinality(e_job) then
+            select array_agg('e'::text), array_agg(r.n), array_agg(r.code), array_agg(null::uuid)
+            into refused_section, refused_n, refused_code, refused_job
+            from hivelog.append_end_refusals(e_job, e_token, e_slot, h, h + ended) r;
+        end if;
+        if k < named then
+            select refused_section || array_agg('s'::text), refused_n || array_agg(r.n),
+                refused_code || array_agg(r.code), refused_job || array_agg(null::uuid)
+            into refused_section, refused_n, refused_code, refused_job
+            from hivelog.append_start_refusals(s_queue, s_type, s_priority, s_job, t, h + ended, h + ended + k) r;
+        end if;
+        h := h + ended + k;
+        if ended = 0 or main_queue = all (q) then
+            main_changed := ended + k > 0; main_d_ready := -k; main_d_running := k - ended;
+        else
+            main_changed := k > 0; main_d_ready := -k; main_d_running := k;
+            select array_agg(d.queue), array_agg(0), array_agg(0), array_agg(-d.total)
+            into d_queue, d_pending, d_ready, d_running
+            from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
+        end if;
+    end if;
+
+    if e_job is not null and not turn then
+        select x.q, x.a, x.b, x.c, x.k, x.refused_n, x.refused_code into q, a, b, c, k, rn, rcode
+        from hivelog.append_ends(e_job, e_token, e_event, e_actor, e_due, e_retry, e_data, e_size, e_digest,
+            e_slot, e_body, e_large, e_cutoff, h, t) x;
+        if rn is not null then
             refused_section := refused_section || array_fill('e'::text, array[cardinality(rn)]);
             refused_n := refused_n || rn; refused_code := refused_code || rcode;
             refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
         end if;
-        if k > 0 and main_queue = all (q) then
-            main_changed := true; main_d_running := -k;
-            h := h + k;
-        elsif k > 0 then
-            select array_agg(d.queue), array_agg(-d.total) into q, c
-            from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
-            a := array_fill(0, array[cardinality(q)]);
-            d_queue := d_queue || q; d_pending := d_pending || a;
-            d_ready := d_ready || a; d_running := d_running || c;
-            h := h + k;
-        end if;
+        d_queue := d_queue || q; d_pending := d_pending || a;
+        d_ready := d_ready || b; d_running := d_running || c;
+        h := h + k;
     end if;
 
     if moves is not null then
@@ -224,82 +285,25 @@ begin
         select s_session || array_agg(p.session), s_queue || array_agg(p.queue),
             s_type || array_agg(p.type), s_priority || array_agg(p.priority), s_job || array_agg(p.job)
         into s_session, s_queue, s_type, s_priority, s_job
-        from hivelog.append_picks(picks, t, d_queue || main_queue, d_running || main_d_running) p;
+        from hivelog.append_picks(picks, t, d_queue, d_running) p;
         p_session := s_session; p_queue := s_queue; p_priority := s_priority; p_job := s_job;
     end if;
 
-    if s_job is not null then
-        -- One living session, one open queue without a limit, no payload that could break the byte
-        -- budget, and nothing in this batch that could have changed it: nothing to examine. Anything else
-        -- is narrowed first.
-        plain := coalesce(records is null and main_known and main_open and main_queue = all (s_queue)
-            and s_session[1] = all (s_session)
-            and main_largest * cardinality(s_job)::bigint <= s_bytes, false);
-        if not plain then
-            select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
-            from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
-                named, d_queue || main_queue, d_running || main_d_running, t) x;
-            if rn is not null then
-                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
-                refused_n := refused_n || rn; refused_code := refused_code || rcode;
-                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
-            end if;
+    if s_job is not null and not turn then
+        select x.s_job, x.refused_n, x.refused_code into s_job, rn, rcode
+        from hivelog.append_start_filter(s_session, s_queue, s_type, s_priority, s_job, s_bytes,
+            named, d_queue, d_running, t) x;
+        if rn is not null then
+            refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
+            refused_n := refused_n || rn; refused_code := refused_code || rcode;
+            refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
         end if;
-        with want as (
-            select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
-                u (session, queue, type, priority, job, n)
-        ), taken as (
-            delete from hivelog.ready r using want w
-            where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
-                and (r.expires_at is null or r.expires_at > t)
-            returning w.session, w.n, r.*
-        ), started as materialized (
-            select h + row_number() over () as pos, x.* from taken x
-        ), leased as (
-            insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
-                version, queue, priority, attempt, retry, size, expires_at)
-            select s.job, s.pos, s.enqueued, t,
-                t + make_interval(secs => (s.spec ->> 'timeout')::integer),
-                s.session, s.type, s.version + 1, s.queue, s.priority, s.attempt + 1, s.retry,
-                s.size, s.expires_at
-            from started s
-        ), written as (
-            insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue,
-                attempt)
-            select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
-            from started s
-        )
-        select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
-            array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
-            array_agg(v.body)
-        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
-        from started s
-        left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
-        k := coalesce(cardinality(t_n), 0);
-        if k > 1 and t_spec[1] = all (t_spec) then
-            t_spec := t_spec[1:1];  -- to write JSON out costs ten times as much as to compare it
-        end if;
-        if k > 0 and main_queue = all (s_queue) then
-            main_changed := true; main_d_ready := main_d_ready - k; main_d_running := main_d_running + k;
-        elsif k > 0 then
-            select array_agg(x.queue), array_agg(0), array_agg(-x.total), array_agg(x.total)
-            into q, a, b, c
-            from (
-                select s_queue[u] as queue, count(*)::integer as total from unnest(t_n) u group by 1
-            ) x;
-            d_queue := d_queue || q; d_pending := d_pending || a;
-            d_ready := d_ready || b; d_running := d_running || c;
-        end if;
-        if plain and k < named then
-            select array_agg(r.n), array_agg(r.code) into rn, rcode
-            from hivelog.append_start_refusals(s_queue, s_type, s_priority, s_job, t, h, h + k) r
-            where r.n <= named;
-            if rn is not null then
-                refused_section := refused_section || array_fill('s'::text, array[cardinality(rn)]);
-                refused_n := refused_n || rn; refused_code := refused_code || rcode;
-                refused_job := refused_job || array_fill(null::uuid, array[cardinality(rn)]);
-            end if;
-        end if;
+        select x.t_n, x.t_attempt, x.t_retry, x.t_spec, x.t_kek, x.t_salt, x.t_wrapped, x.t_body,
+            x.q, x.a, x.b, x.c, x.k
+        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body, q, a, b, c, k
+        from hivelog.append_starts(s_session, s_queue, s_type, s_priority, s_job, h, t) x;
+        d_queue := d_queue || q; d_pending := d_pending || a;
+        d_ready := d_ready || b; d_running := d_running || c;
         h := h + k;
     end if;
 

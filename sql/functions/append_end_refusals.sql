@@ -27,5 +27,5 @@ begin
         when l.job is null or l.token <> r.token then 'stale_token'
         when l.cancelling is not null then 'cancelling'
         else 'session_alive' end
-    from refused r left join hivelog.leases l on l.job = r.job;
+    from refused r left join hivelog.leases l on l.job between r.job and r.job;
 end $$;

@@ -8,7 +8,7 @@ create or replace function hivelog.append_end_returns(
     with ended as materialized (
         select l.*, i.event, i.due, i.retry as next_retry, o.data as spec
         from unnest(e_job, e_token, e_event, e_due, e_retry) i (job, token, event, due, retry)
-        join hivelog.leases l on l.job = i.job and l.token = i.token
+        join hivelog.leases l on l.job between i.job and i.job and l.token = i.token
             and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)
         join hivelog.events o on o.position = l.enqueued
         where i.due is not null or i.event = 'released'

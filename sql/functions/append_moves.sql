@@ -23,14 +23,14 @@ create or replace function hivelog.append_moves(
             slot, body, digest, body_size, n)
     ), from_pending as (
         delete from hivelog.pending p using i
-        where i.source = 'pending' and p.due_at = i.due_at and p.job = i.job and p.version = i.version
+        where i.source = 'pending' and p.due_at = any (array[i.due_at]) and p.job = i.job and p.version = i.version
             and (i.event <> 'queued' or p.due_at <= t)
             and (i.event <> 'expired' or p.expires_at <= t)
         returning i.n, p.queue, p.type, p.priority, p.version, p.attempt, p.retry, p.size, p.enqueued,
             p.expires_at, p.spec
     ), from_ready as (
         delete from hivelog.ready r using i
-        where i.source = 'ready' and r.queue = i.queue and r.type = i.type and r.priority = i.priority
+        where i.source = 'ready' and r.queue = any (array[i.queue]) and r.type = i.type and r.priority = i.priority
             and r.job = i.job and r.version = i.version
             and (i.event <> 'expired' or r.expires_at <= t)
         returning i.n, r.queue, r.type, r.priority, r.version, r.attempt, r.retry, r.size, r.enqueued,
@@ -40,7 +40,7 @@ create or replace function hivelog.append_moves(
         set version = l.version + 1,
             cancelling = case when i.event = 'cancel_requested' then t else l.cancelling end
         from i
-        where i.source = 'lease' and l.job = i.job and l.token = i.token
+        where i.source = 'lease' and l.job between i.job and i.job and l.token = i.token
             and (i.event <> 'cancel_requested' or l.cancelling is null)
         returning i.n, l.queue, l.type, l.priority, l.version - 1 as version, l.attempt, l.retry, l.size,
             l.enqueued, l.expires_at, null::jsonb as spec

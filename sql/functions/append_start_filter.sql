@@ -32,7 +32,7 @@ begin
             when g.paused then 'paused' end as code
         from want w
         left join gate g on g.queue = w.queue
-        left join hivelog.ready r on r.queue = w.queue and r.type = w.type
+        left join hivelog.ready r on r.queue = any (array[w.queue]) and r.type = w.type
             and r.priority = w.priority and r.job = w.job
     ), ranked as (
         select k.*,

@@ -5,7 +5,7 @@ create or replace function hivelog.append_start_refusals(
 ) returns table (n integer, code text) language sql stable as $$
     select u.n::integer, case when r.job is null then 'not_ready' else 'expired' end
     from unnest(s_queue, s_type, s_priority, s_job) with ordinality u (queue, type, priority, job, n)
-    left join hivelog.ready r on r.queue = u.queue and r.type = u.type and r.priority = u.priority
+    left join hivelog.ready r on r.queue = any (array[u.queue]) and r.type = u.type and r.priority = u.priority
         and r.job = u.job
     where not exists (
         select from hivelog.events e

@@ -5,8 +5,8 @@
 -- d_*  ids that are not, by queue
 -- q_*  every queue: running (NULL: never used), paused, max_workers (NULL: no limit)
 --
--- A STABLE function sees the snapshot of the statement that calls it. Nested loops are off because an
--- estimate of a few ready rows where there are a million would make one scan of `ready` a job.
+-- A STABLE function sees the snapshot of the statement that calls it. Nested loops are off for what joins the touched
+-- with the live ones: both may be tens of thousands.
 create or replace function hivelog.feed_state(
     after bigint, far bigint, out head bigint, out epoch integer,
     out a_queue smallint[], out a_type integer[], out a_priority smallint[], out a_jobs bytea[],
@@ -20,9 +20,21 @@ create or replace function hivelog.feed_state(
         select distinct e.stream, e.queue from hivelog.events e
         where (select l.near from last l) and e.queue is not null
             and e.position > after and e.position <= (select l.position from last l)
+    ), kinds as materialized (
+        select q.queue, f.type, f.priority
+        from (select distinct t.queue from touched t) q cross join lateral hivelog.ready_firsts(q.queue) f
+    ), given as materialized (
+        select t.*, k.*, t.number * k.number <= 20000 as few
+        from (select array_agg(queue) as t_queue, array_agg(stream) as t_job, count(*) as number from touched) t,
+            (select array_agg(queue) as k_queue, array_agg(type) as k_type, array_agg(priority) as k_priority,
+                count(*) as number from kinds) k
     ), live as materialized (
-        select r.queue, r.type, r.priority, r.job
-        from hivelog.ready r join touched t on t.queue = r.queue and t.stream = r.job
+        select l.* from given g
+        cross join lateral hivelog.feed_live_few(g.t_queue, g.t_job, g.k_queue, g.k_type, g.k_priority) l
+        where g.few
+        union all
+        select l.* from given g cross join lateral hivelog.feed_live_many(g.t_queue, g.t_job) l
+        where not g.few
     ), adds as (
         select l.queue, l.type, l.priority, string_agg(uuid_send(l.job), '') as jobs
         from live l group by l.queue, l.type, l.priority

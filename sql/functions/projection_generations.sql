@@ -5,9 +5,11 @@ language sql immutable parallel safe as $$
         when 'jobs' then array['jobs', 'queue_minutes', 'queue_hours']
         when 'failures' then array['failures']
         when 'workers' then array['workers']
+        when 'rounds' then array['rounds']
     end
 $$;
--- Begins a new generation beside the live one: empty tables `<table>_g<n>` and a checkpoint at 0.
+-- Begins a new generation beside the live one: empty tables `<table>_g<n>` and a checkpoint at 0. They have
+-- their primary keys only, which folding needs; `projection_index` adds the rest when they are full.
 -- Answers its number. An unfinished one that was left behind is dropped first.
 create or replace function hivelog.projection_begin(in_name text) returns integer
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
@@ -20,14 +22,38 @@ begin
         raise exception 'there is no projection %', in_name using errcode = 'HL005';
     end if;
     perform hivelog.projection_discard(in_name, p.generation)
-    from hivelog.projections p where p.name = in_name and not p.live;
+    from hivelog.projections p where p.name = in_name and not p.live and not p.kept;
     select max(p.generation) + 1 into number from hivelog.projections p where p.name = in_name;
     foreach name in array hivelog.projection_tables(in_name) loop
-        execute format('create table hivelog.%I (like hivelog.%I including all)', name || '_g' || number, name);
+        execute format('create table hivelog.%I (like hivelog.%I including all excluding indexes)',
+            name || '_g' || number, name);
+        execute (
+            select format('alter table hivelog.%I add primary key (%s)', name || '_g' || number,
+                string_agg(quote_ident(a.attname), ', ' order by array_position(i.indkey::int2[], a.attnum)))
+            from pg_index i join pg_attribute a on a.attrelid = i.indrelid and a.attnum = any (i.indkey)
+            where i.indrelid = format('hivelog.%I', name)::regclass and i.indisprimary
+        );
         perform hivelog.projection_options(name, name || '_g' || number);
     end loop;
     insert into hivelog.projections (name, generation, live) values (in_name, number, false);
     return number;
+end $$;
+-- Gives a full generation the indexes that the live one has beside its primary key.
+create or replace function hivelog.projection_index(in_name text, in_generation integer) returns void
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    name text; definition text;
+begin
+    foreach name in array hivelog.projection_tables(in_name) loop
+        for definition in
+            select pg_get_indexdef(i.indexrelid) from pg_index i
+            where i.indrelid = format('hivelog.%I', name)::regclass and not i.indisprimary
+        loop
+            execute regexp_replace(definition, '^CREATE( UNIQUE)? INDEX \S+ ON \S+ ',
+                format('CREATE\1 INDEX ON hivelog.%I ', name || '_g' || in_generation));
+        end loop;
+        execute format('analyze hivelog.%I', name || '_g' || in_generation);
+    end loop;
 end $$;
 -- Copies what LIKE leaves out: storage options and who may do what.
 create or replace function hivelog.projection_options(source text, target text) returns void
@@ -64,14 +90,15 @@ begin
     end if;
 end $$;
 -- The new generation takes the old one's place, in this transaction: its tables take the names, the views
--- that read the old tables read the new ones, the old tables go. False when the checkpoints differ: then
--- catch up and ask again.
-create or replace function hivelog.projection_swap(in_name text, in_generation integer) returns boolean
+-- that read the old tables read the new ones, the old tables go, or stay as `<table>_g<n>` where `keep` asks
+-- for it. False when the checkpoints differ: then catch up and ask again.
+create or replace function hivelog.projection_swap(in_name text, in_generation integer, keep boolean)
+returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
-    old_position bigint; new_position bigint; name text; v record;
+    old_position bigint; old_generation integer; new_position bigint; name text; v record;
 begin
-    select p.position into old_position from hivelog.projections p
+    select p.position, p.generation into old_position, old_generation from hivelog.projections p
     where p.name = in_name and p.live for update;
     select p.position into new_position from hivelog.projections p
     where p.name = in_name and p.generation = in_generation and not p.live for update;
@@ -95,10 +122,29 @@ begin
             execute format('create or replace view %s as %s', v.view, regexp_replace(v.definition,
                 '\mhivelog\.' || name || '\M', 'hivelog.' || name || '_g' || in_generation, 'g'));
         end loop;
-        execute format('drop table hivelog.%I', name);
+        if keep then
+            execute format('alter table hivelog.%I rename to %I', name, name || '_g' || old_generation);
+        else
+            execute format('drop table hivelog.%I', name);
+        end if;
         execute format('alter table hivelog.%I rename to %I', name || '_g' || in_generation, name);
     end loop;
-    delete from hivelog.projections p where p.name = in_name and p.live;
+    if keep then
+        update hivelog.projections p set live = false, kept = true where p.name = in_name and p.live;
+    else
+        delete from hivelog.projections p where p.name = in_name and p.live;
+    end if;
     update hivelog.projections p set live = true where p.name = in_name and p.generation = in_generation;
     return true;
+end $$;
+-- Gives up the old generations that were kept. Answers their numbers.
+create or replace function hivelog.projection_drop_kept(in_name text) returns integer[]
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
+declare
+    numbers integer[];
+begin
+    select coalesce(array_agg(p.generation order by p.generation), '{}') into numbers
+    from hivelog.projections p where p.name = in_name and p.kept;
+    perform hivelog.projection_discard(in_name, u.n) from unnest(numbers) u (n);
+    return numbers;
 end $$;

@@ -3,7 +3,7 @@
 do $$
 declare
     protected constant text :=
-        '^(events|batches|streams|queue_marks|pending|ready|leases|seals|migrations|replaced_scripts)(_|$)';
+        '^(events|batches|void_batches|streams|queue_marks|pending|ready|leases|seals|seal_keys|retention|migrations|replaced_scripts)(_|$)';
     name text;
 begin
     grant usage on schema hivelog to hivelog_app;

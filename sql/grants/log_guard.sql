@@ -3,8 +3,8 @@
 -- hivelog.enqueue alone is for everybody who may use the schema.
 do $$
 declare
-    guarded constant text := '^(events|batches|queue_marks|pending|ready|leases|vault|streams|identity|queues'
-        '|job_types|actors|keks|config|seals|migrations|replaced_scripts)(_|$)';
+    guarded constant text := '^(events|batches|void_batches|queue_marks|pending|ready|leases|vault|streams|identity|queues'
+        '|job_types|actors|keks|config|seals|seal_keys|retention|migrations|replaced_scripts)(_|$)';
     name text;
 begin
     for name in

@@ -7,10 +7,11 @@ with wanted as materialized (
 ), still as (
     select w.queue, w.type, w.priority, string_agg(uuid_send(w.job), '') as jobs
     from wanted w
-    where exists (
+    cross join lateral (
         select from hivelog.ready r
         where r.queue = w.queue and r.type = w.type and r.priority = w.priority and r.job = w.job
-    )
+        limit 1  -- so that each is looked up: where dead rows are many, reading all of it looks cheap
+    ) r
     group by w.queue, w.type, w.priority
 )
 select b.position, b.epoch, s.queue, s.type, s.priority, s.jobs

@@ -1,7 +1,7 @@
 -- A page of the job list, newest first (by id, which is by age).
 -- Parameters: queues, statuses (the ranges to read), before (ids below it), since and until (created_at;
 -- null: open), low and high (ids outside of them cannot be meant), type, source, correlation, tag, worker (a
--- session's id or name; each null: any), scan (rows to read of each range), limit.
+-- session's id or name), fingerprint (of its last failure), started (its last start at or after; each null: any), scan (rows to read of each range), limit.
 -- Answer: one row at least, (frontier, then a job's columns or nulls): frontier is the id down to which the
 -- ranges were read, null when they were read to their end. The last columns are the first event's data and
 -- the position that all of it reflects.
@@ -11,17 +11,14 @@ with ranges as (
 ), candidates as materialized (
     select c.* from ranges r
     cross join lateral (
-        select j.* from hivelog.jobs j
+        select j.*, row_number() over (order by j.id desc) as n from hivelog.jobs j
         where j.queue = r.queue and j.status = r.status
             and j.id < least(%(before)s::uuid, %(high)s::uuid) and j.id >= %(low)s::uuid
         order by j.id desc limit %(scan)s
     ) c
 ), frontier as (
     -- A range that was cut off says nothing of what is below its last row.
-    select max(x.lowest)::uuid as id from (
-        select min(c.id::text collate "C") as lowest from candidates c
-        group by c.queue, c.status having count(*) = %(scan)s
-    ) x
+    select (select c.id from candidates c where c.n = %(scan)s order by c.id desc limit 1) as id
 )
 select f.id as frontier, j.id, j.queue, j.type, j.status::text, j.priority, j.attempt, j.retry, j.version, j.position,
     j.enqueued, j.created_at, j.due_at, j.ready_at, j.started_at, j.ended_at, j.expires_at, j.session, j.token,
@@ -38,6 +35,8 @@ left join lateral (
         and (%(source)s::text is null or c.source = %(source)s)
         and (%(correlation)s::text is null or c.correlation = %(correlation)s)
         and (%(tag)s::text is null or c.tags @> array[%(tag)s::text])
+        and (%(fingerprint)s::text is null or coalesce(c.fingerprint, c.cause) = %(fingerprint)s)
+        and (%(started)s::timestamptz is null or c.started_at >= %(started)s)
         and (%(worker)s::text is null or c.session in (
             select w.id from hivelog.workers w where w.name = %(worker)s or w.session::text = %(worker)s))
     order by c.id desc limit %(limit)s

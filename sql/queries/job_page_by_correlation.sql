@@ -24,6 +24,8 @@ left join lateral (
         and (%(source)s::text is null or c.source = %(source)s)
         and (%(correlation)s::text is null or c.correlation = %(correlation)s)
         and (%(tag)s::text is null or c.tags @> array[%(tag)s::text])
+        and (%(fingerprint)s::text is null or coalesce(c.fingerprint, c.cause) = %(fingerprint)s)
+        and (%(started)s::timestamptz is null or c.started_at >= %(started)s)
         and (%(worker)s::text is null or c.session in (
             select w.id from hivelog.workers w where w.name = %(worker)s or w.session::text = %(worker)s))
     order by c.id desc limit %(limit)s

@@ -1,3 +1,3 @@
--- What the jobs of a list carry, still sealed: (job, slot, token, kek, salt, wrapped, body).
+-- What the jobs of a list carry, still sealed: (job, slot, token, kek, salt, wrapped, body). Parameters: jobs, slots.
 select job, slot, token, kek, salt, wrapped, body from hivelog.vault
-where job = any (%(jobs)s) and slot in (0, 1, 2, 3)
+where job = any (%(jobs)s) and slot = any (%(slots)s::smallint[])

@@ -74,7 +74,8 @@ with moved as (
             b.type not in ('progressed', 'cancel_requested', 'payload_erased', 'routed')
                 and (b.type <> 'rescheduled' or coalesce(b.data ? 'scheduled_for', false)) as step,
             case
-                when b.type in ('queued', 'released', 'requeued') then true
+                when b.type in ('queued', 'released') then true
+                when b.type = 'requeued' then not coalesce(b.data ? 'due_at', false)
                 when b.type = 'enqueued'
                     then coalesce((b.data ->> 'scheduled_for')::timestamptz <= b.recorded_at, true)
                 when b.type = 'rescheduled' then coalesce(b.data ->> 'to' = 'ready',
@@ -95,7 +96,7 @@ with moved as (
             'requeued')) as cause_at,
         (array_agg((r.data ->> 'percent')::real order by r.version desc)
             filter (where r.type = 'progressed'))[1] as percent,
-        (array_agg(case when r.type = 'requeued' then 0 else (r.data ->> 'retry')::smallint end
+        (array_agg(coalesce((r.data ->> 'retry')::smallint, 0)
             order by r.version desc) filter (where r.type = 'requeued' or r.data ? 'retry'))[1] as retry,
         (array_agg((r.data ->> 'priority')::smallint order by r.version desc)
             filter (where r.type = 'rescheduled' and r.data ? 'priority'))[1] as priority,
@@ -162,7 +163,8 @@ with moved as (
     cross join lateral (
         select coalesce(case l.step
             when 'enqueued' then case when l.able then 'queued' else 'pending' end
-            when 'queued' then 'queued' when 'released' then 'queued' when 'requeued' then 'queued'
+            when 'queued' then 'queued' when 'released' then 'queued'
+            when 'requeued' then case when l.able then 'queued' else 'pending' end
             when 'started' then 'processing' when 'completed' then 'completed' when 'failed' then 'failed'
             when 'cancelled' then 'cancelled' when 'expired' then 'expired'
             when 'retry_scheduled' then 'pending'

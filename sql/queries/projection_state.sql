@@ -1,2 +1,3 @@
--- How far every projection is: (name, generation, position, updated_at, live, error).
-select name, generation, position, updated_at, live, error from hivelog.projections order by name, generation
+-- How far every projection is: (name, generation, position, updated_at, live, error, filling).
+select name, generation, position, updated_at, live, error, filling from hivelog.projections
+order by name, generation

@@ -3,7 +3,10 @@
 select e.position, e.type::text, e.stream, e.queue, l.session, l.attempt, l.retry, l.priority, o.data,
     v.salt, v.kek, v.wrapped, v.body
 from hivelog.events e
-left join hivelog.leases l on e.type = 'started' and l.job = e.stream and l.token = e.position
+left join lateral (
+    select * from hivelog.leases x where x.job = e.stream and x.token = e.position
+    limit 1  -- so that each is looked up: where dead rows are many, reading all of it looks cheap
+) l on e.type = 'started'
 left join hivelog.events o on o.position = l.enqueued
 left join hivelog.vault v on v.job = l.job and v.slot = 0 and v.token = 0
 where e.position between %s and %s

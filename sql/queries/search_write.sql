@@ -1,5 +1,5 @@
 -- The terms of some jobs, and the step along the log that they came from.
--- Parameters: after, upto (the step), jobs, terms (a tsvector's text for each; null: the job has none).
+-- Parameters: after, upto (the step), jobs, terms (a tsvector's text for each).
 -- Answer: whether it was written; not when another process made the step.
 with step as (
     update hivelog.search_state set position = %(upto)s, updated_at = hivelog.now()
@@ -7,11 +7,9 @@ with step as (
     returning position
 ), given as materialized (
     select g.job, g.terms from unnest(%(jobs)s::uuid[], %(terms)s::text[]) g (job, terms), step
-), gone as (
-    delete from hivelog.search s using given g where s.job = g.job and g.terms is null
 ), put as (
     insert into hivelog.search as s (job, terms)
-    select g.job, g.terms::tsvector from given g where g.terms is not null
+    select g.job, g.terms::tsvector from given g
     on conflict (job) do update set terms = excluded.terms
 )
 select exists (select from step)

@@ -1,4 +1,4 @@
--- The supervisors that live: (id, name, host, pid, queues, process_limit, processes). Parameter: lease (seconds).
-select s.id, s.name, s.host, s.pid, s.queues, s.process_limit, s.processes from hivelog.supervisors s
+-- The supervisors that live: (id, name, host, pid, queues, process_limit, processes, crashes). Parameter: lease (seconds).
+select s.id, s.name, s.host, s.pid, s.queues, s.process_limit, s.processes, s.crashes from hivelog.supervisors s
 where s.last_seen > hivelog.now() - make_interval(secs => %(lease)s)
 order by s.name, s.id

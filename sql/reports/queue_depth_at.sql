@@ -12,3 +12,5 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     ) m
     order by q.name
 $$;
+
+comment on function hivelog_reports.queue_depth_at(timestamptz) is 'How many jobs were pending, queued and processing in each queue at a time, to the append; where old marks were thinned, to the second.';

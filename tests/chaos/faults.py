@@ -14,6 +14,7 @@ from typing import Final
 from . import network_faults as network
 from . import postgres_faults as postgres
 from . import redis_faults as redis
+from . import restore_faults as restore
 from .fleet import DEAD_AFTER, Member
 from .world import World
 
@@ -99,4 +100,16 @@ FAULTS: Final[dict[str, Fault]] = {
         network.connection_stalled, network.cut_off,
     )
 }  # fmt: skip
-LONG: Final = FAULTS | {"postgres_away": postgres.postgres_away}
+# Whatever takes its time, and so has no place in half a minute.
+_SLOW: Final[tuple[Fault, ...]] = (
+    postgres.postgres_away, postgres.postgres_disk_full, restore.database_restored, restore.database_put_back,
+)  # fmt: skip
+LONG: Final = FAULTS | {fault.__name__: fault for fault in _SLOW}
+# Of these, which takes everything away.
+RARE: Final = {"postgres_away"}
+# Of these, which is possible only where a small disk can be mounted.
+NEEDS_DISK: Final = "postgres_disk_full"
+# Of these, which have PostgreSQL as their victim: one at a time.
+OF_DATABASE: Final = frozenset(
+    kind for kind, fault in LONG.items() if fault.__module__ in (postgres.__name__, restore.__name__)
+)

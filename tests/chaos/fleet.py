@@ -103,7 +103,7 @@ class Fleet:
         for member in self.members:
             member.start()
 
-    async def answering(self, seconds: float = 60) -> None:
+    async def answering(self, seconds: float = 240) -> None:
         """Until every server says that it is there."""
         async with httpx.AsyncClient() as client, asyncio.timeout(seconds):
             for url in self.urls:

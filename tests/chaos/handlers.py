@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
 import os
 import time
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from .records import Record
 
 TICK, PROBE = 0.25, 0.5  # seconds
 _NAME = os.environ["CHAOS_NAME"]
+_numbers = itertools.count(1)
 _runs = Record(Path(os.environ["CHAOS_RECORDS"], f"{_NAME}.runs"))
 _witness = Record(Path(os.environ["CHAOS_RECORDS"], f"{_NAME}.witness"))
 
@@ -29,7 +31,8 @@ _witness = Record(Path(os.environ["CHAOS_RECORDS"], f"{_NAME}.witness"))
 @contextlib.contextmanager
 def noted(ctx: JobContext) -> Iterator[None]:
     """A run in the record, however it ends."""
-    _runs.note("start", job=ctx.job.id, token=ctx.token, attempt=ctx.attempt)
+    run, job = next(_numbers), ctx.job.id
+    _runs.note("start", run=run, job=job, token=ctx.token, attempt=ctx.attempt)
     how = "returned"
     try:
         yield
@@ -37,7 +40,7 @@ def noted(ctx: JobContext) -> Iterator[None]:
         how = type(error).__name__
         raise
     finally:
-        _runs.note("end", job=ctx.job.id, token=ctx.token, how=how)
+        _runs.note("end", run=run, job=job, token=ctx.token, how=how)
 
 
 @registry.handler("work", queue="work")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -53,13 +54,16 @@ class Producer:
         jobs = [self._job(f"{number}.{part}") for part in range(self._rng.choice([1, 1, 1, 10]))]
         key = f"key-{number}"
         self._record.note("asked", key=key, jobs=len(jobs))
+        began = time.monotonic()
         while (answer := await self._try(client, key, jobs)) is None:
             await asyncio.sleep(self._rng.uniform(0.1, 0.5))
+            began = time.monotonic()
         found = answer["ids"] if "ids" in answer else [answer["job"]["id"]]
-        self._acknowledge(key, found)
+        self._acknowledge(key, found, began, answer["position"])
 
-    def _acknowledge(self, key: str, jobs: list[str]) -> None:
-        self._record.note("acknowledged", key=key, jobs=jobs)
+    def _acknowledge(self, key: str, jobs: list[str], began: float, position: int | None = None) -> None:
+        """`began`: when the call that was answered was made, by the record's clock."""
+        self._record.note("acknowledged", key=key, jobs=jobs, began=began, position=position)
         self.acknowledged += len(jobs)
 
     async def _try(self, client: httpx.AsyncClient, key: str, jobs: list[dict[str, Any]]) -> Any:
@@ -73,7 +77,9 @@ class Producer:
             return None
         if answer.status_code in (200, 201):
             return answer.json()
-        if answer.status_code != 503:
+        if answer.status_code == 409 and answer.json()["code"] == "epoch_changed":
+            self._record.note("epoch_changed", key=key)
+        elif answer.status_code != 503:
             self._record.note("odd", key=key, status=answer.status_code, text=answer.text[:500])
         self.refused += 1
         return None
@@ -82,12 +88,13 @@ class Producer:
         """Once: whether a commit without an answer happened is for the caller to find out, not for us."""
         job = self._job(f"{number}.sql")
         values = (job["queue"], job["type"], *(msgspec.json.encode(job[f]).decode() for f in ("payload", "metadata")))
+        began = time.monotonic()
         try:
             async with asyncio.timeout(_PATIENCE):
                 async with await psycopg.AsyncConnection.connect(self._database_url) as connection:
                     row = await (await connection.execute(_SQL, values)).fetchone()
                 assert row is not None
-                self._acknowledge(f"sql-{number}", [row[0]])
+                self._acknowledge(f"sql-{number}", [row[0]], began)
         except (psycopg.OperationalError, TimeoutError):
             self.refused += 1
 

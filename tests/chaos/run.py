@@ -21,15 +21,18 @@ from hivelog.sql import migrate
 
 from ..adversary import Adversary
 from .checker import Checked, check
-from .faults import Fault
+from .disk import Disk
+from .faults import NEEDS_DISK, OF_DATABASE, RARE, Fault
 from .fleet import TOKEN, fleet
 from .producer import Producer
 from .records import Record
 from .schedule import Planned, plan
 from .servers import Postgres, Valkey
+from .watch import Watch
 from .world import World
 
 QUEUES = ("work", "narrow")
+_WAITING = 2  # faults of the database that may be under way or wait for it
 _SETTLE = 120.0  # seconds that all jobs may take to end once the faults have stopped
 _POLL = 0.25
 _LIVE = """
@@ -54,6 +57,7 @@ class Options:
     rate: float = 12.0
     parameters: Mapping[str, str] = field(default_factory=dict)
     keep: bool = False
+    left_out: Mapping[str, str] = field(default_factory=dict)  # faults that cannot be here, and why
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,8 @@ class Outcome:
     happened: list[Happened]
     checked: Checked
     died: list[str]  # processes that ended by themselves, and were started again
+    away: float  # of the time of the faults, how much PostgreSQL did not answer
+    crowded: int  # faults of the database that were left out, since it still had others
     folder: Path
 
 
@@ -80,7 +86,8 @@ Say = Callable[[str], None]
 async def run(options: Options, say: Say) -> Outcome:
     """Everything, in a folder of its own that goes with it unless `keep` or something was found."""
     folder = Path(tempfile.mkdtemp(prefix="hivelog-chaos-"))
-    async with open_world(folder, options.parameters) as world:
+    small = NEEDS_DISK in options.faults
+    async with open_world(folder, options.parameters, small_disk=small) as world:
         say("starting")
         world.fleet.start()
         await world.fleet.answering()
@@ -91,14 +98,17 @@ async def run(options: Options, say: Say) -> Outcome:
         checked.faults += chaos.faults
     if not (options.keep or checked.faults):
         shutil.rmtree(folder)
-    return Outcome(options, chaos.happened, checked, chaos.died, folder)
+    return Outcome(options, chaos.happened, checked, chaos.died, chaos.watch.share, chaos.left_out, folder)
 
 
 @contextlib.asynccontextmanager
-async def open_world(folder: Path, parameters: Mapping[str, str]) -> AsyncIterator[World]:
+async def open_world(
+    folder: Path, parameters: Mapping[str, str], *, small_disk: bool = False
+) -> AsyncIterator[World]:
     """Servers that run, migrated, and processes that are not started yet."""
     with contextlib.ExitStack() as stack:
-        postgres = Postgres(folder / "postgres", parameters)
+        disk = Disk(folder / "disk.image") if small_disk else None
+        postgres = Postgres(folder / "postgres", parameters, disk)
         stack.callback(postgres.remove)
         (folder / "valkey").mkdir()
         valkey = Valkey(folder / "valkey")
@@ -106,7 +116,7 @@ async def open_world(folder: Path, parameters: Mapping[str, str]) -> AsyncIterat
         migrate.migrate(postgres.url)
         await _configure(postgres.url, valkey.url, folder)
         async with fleet(postgres, valkey, folder) as members:
-            yield World(postgres, valkey, members)
+            yield World(postgres, valkey, members, folder / "copy", Record(folder / "operator.restores"))
 
 
 async def _configure(database_url: str, redis_url: str, folder: Path) -> None:
@@ -125,7 +135,10 @@ class Chaos:
         self.happened: list[Happened] = []
         self.died: list[str] = []
         self.faults: list[str] = []
+        self._of_database = 0  # faults of the database under way, or waiting for their turn
+        self.left_out = 0
         self._record = Record(folder / "harness.faults")
+        self.watch = Watch(world.postgres.url)
         self.producer = Producer(world.fleet.urls, world.postgres.url, folder, options.seed, options.rate)
 
     async def run(self) -> None:
@@ -151,21 +164,38 @@ class Chaos:
                 member.start()
             await asyncio.sleep(0.5)
 
+    def _plan(self) -> list[Planned]:
+        options = self._options
+        usual = [kind for kind in options.faults if kind not in RARE or len(options.faults) == 1]
+        rare = [kind for kind in options.faults if kind not in usual]
+        return plan(options.seed, options.seconds, usual, options.apart, rare)
+
     async def _inject(self) -> None:
         options = self._options
         tasks = []
+        watching = asyncio.create_task(self.watch.run())
         began = time.monotonic()
-        for planned in plan(options.seed, options.seconds, list(options.faults), options.apart):
+        for planned in self._plan():
             await asyncio.sleep(max(0.0, began + planned.at - time.monotonic()))
             self._say(planned.kind)
             tasks.append(asyncio.create_task(self._one(planned)))
         await asyncio.sleep(max(0.0, began + options.seconds - time.monotonic()))
         for task in tasks:
             await task
+        watching.cancel()
 
     async def _one(self, planned: Planned) -> None:
+        if planned.kind in OF_DATABASE:
+            # On a slow machine they would queue up, and nothing but outages of the database would be left.
+            if self._of_database == _WAITING:
+                self.left_out += 1
+                return
+            self._of_database += 1
         began = time.time()
-        await self._options.faults[planned.kind](self.world, random.Random(planned.seed))
+        try:
+            await self._options.faults[planned.kind](self.world, random.Random(planned.seed))
+        finally:
+            self._of_database -= planned.kind in OF_DATABASE
         self.happened.append(Happened(planned.kind, began, time.time()))
         self._record.note("fault", kind=planned.kind, began=began, ended=time.time())
 

@@ -16,9 +16,31 @@ class Planned:
     seed: int
 
 
-def plan(seed: int, seconds: float, kinds: Sequence[str], apart: float) -> list[Planned]:
-    """Every kind once in each round, in another order each time, about `apart` seconds between two."""
+_RARELY = 300.0  # s
+
+
+def plan(
+    seed: int, seconds: float, kinds: Sequence[str], apart: float, rare: Sequence[str] = ()
+) -> list[Planned]:
+    """Every kind once in each round, in another order each time, about `apart` seconds between two.
+
+    The `rare` ones, which take everything away for long, come once in five minutes: in between, work must flow, or
+    the other faults meet a system that is at rest.
+    """
     rng = random.Random(seed)
+    planned = [
+        Planned(at, kind, rng.getrandbits(32))
+        for kind in rare
+        for at in _times(rng.uniform(0.2, 0.5) * min(seconds, _RARELY), seconds)
+    ]
+    return sorted(planned + _rounds(rng, seconds, kinds, apart), key=lambda each: each.at)
+
+
+def _times(first: float, seconds: float) -> Sequence[float]:
+    return [first + n * _RARELY for n in range(int((seconds - first) // _RARELY) + 1)]
+
+
+def _rounds(rng: random.Random, seconds: float, kinds: Sequence[str], apart: float) -> list[Planned]:
     planned: list[Planned] = []
     at = 1.0
     round_: list[str] = []

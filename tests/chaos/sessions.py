@@ -8,12 +8,12 @@ ticked, and it could reach the database whenever others could.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
 from .records import Fact
-from .story import Session, Story
+from .story import Lease, Session, Story
 
 _HOLE = 1.5  # seconds without a tick: frozen, killed, or a machine that had no time for it
 _APART = 1.6  # seconds between two probes of one process, at most, for its time to count as observed
@@ -50,8 +50,11 @@ def witnesses(facts: Iterable[Fact]) -> dict[str, Witness]:
     return dict(found)
 
 
-def judge(story: Story, facts: Iterable[Fact], runs: Iterable[Fact], patience: float) -> Verdict:
-    """`patience`: seconds of the others' time that a session must be cut off to be excused."""
+def judge(
+    story: Story, facts: Iterable[Fact], runs: Iterable[Fact], patience: float, heads: Sequence[int] = ()
+) -> Verdict:
+    """`patience`: seconds of the others' time that a session must be cut off to be excused. `heads`: where the
+    log ended when it was put back to an earlier state; `runs` are without those of the tails that it lost."""
     seen = witnesses(facts)
     by_process: dict[str, list[Fact]] = defaultdict(list)
     for run in runs:
@@ -65,7 +68,7 @@ def judge(story: Story, facts: Iterable[Fact], runs: Iterable[Fact], patience: f
             continue
         verdict.judged += 1
         verdict.jobs += len(session.leases)
-        verdict.faults += faults_of(session, by_process[session.name])
+        verdict.faults += faults_of(session, by_process[session.name], heads)
     return verdict
 
 
@@ -94,8 +97,9 @@ def _observed(reached: list[float], since: float, until: float) -> float:
     return longest
 
 
-def faults_of(session: Session, runs: list[Fact]) -> list[str]:
-    """What may not happen to a session that lived."""
+def faults_of(session: Session, runs: list[Fact], heads: Sequence[int] = ()) -> list[str]:
+    """What may not happen to a session that lived. A lease that was open where the log was cut may have ended in
+    the tail that is gone: then it ran, its worker has forgotten it, and it is given back."""
     who = f"session {session.number} ({session.name})"
     faults = [f"{who} was declared lost"] if session.how == "worker_lost" else []
     starts = Counter(run["token"] for run in runs if run["what"] == "start")
@@ -109,6 +113,10 @@ def faults_of(session: Session, runs: list[Fact]) -> list[str]:
             faults.append(f"{what} was ended by another ({lease.end})")
         elif lease.end not in ("released", None) and (ran, done) != (1, 1):
             faults.append(f"{what} is {lease.end} after {ran} starts and {done} ends of its handler")
-        elif lease.end == "released" and ran and lease.reason != "shutdown":
+        elif lease.end == "released" and ran and lease.reason != "shutdown" and not _cut(lease, heads):
             faults.append(f"{what} was released ({lease.reason}) though it ran")
     return faults
+
+
+def _cut(lease: Lease, heads: Iterable[int]) -> bool:
+    return any(lease.token <= head and (lease.ended is None or lease.ended > head) for head in heads)

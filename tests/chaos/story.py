@@ -23,13 +23,14 @@ _ENDS_ANY = (*_ENDS_LEASE, "cancelled", "expired")
 
 @dataclass
 class Lease:
-    """One attempt: who had it, and how the log says that it ended."""
+    """One attempt: who had it, and how the log says that it ended (`ended`: at this position)."""
 
     job: str
     token: int
     session: int
     started: int
     end: str | None = None
+    ended: int | None = None
     ended_by: int | None = None
     reason: str | None = None
 
@@ -57,6 +58,8 @@ class Story:
         self.ends: Counter[int] = Counter()  # by token
         self.without_lease: list[str] = []  # ends of leases that nobody had
         self.completions: list[int] = []  # times
+        self.times: list[int] = []  # of all events, in order
+        self.epochs: list[tuple[int, int]] = []  # number and time of each that began behind the first
         self.broken: str | None = None
         self.last = 0
         self._open: dict[bytes, Lease] = {}
@@ -64,6 +67,7 @@ class Story:
 
     def tell(self, event: Seen, correlation: str | None) -> None:
         self.last = event.recorded_at
+        self.times.append(event.recorded_at)
         if self.broken is None:
             try:
                 self.model.observe(event)
@@ -71,15 +75,21 @@ class Story:
                 self.broken = str(error)
         if event.type == "enqueued" and correlation is not None:
             self.requests[correlation] += 1
-        elif event.type == "worker_started":
-            session = Session(event.actor, event.data["name"], event.recorded_at)
-            self.sessions[event.actor] = self._streams[event.stream] = session
-        elif event.type in ("worker_stopped", "worker_lost"):
-            self._streams[event.stream].ended, self._streams[event.stream].how = event.recorded_at, event.type
+        elif event.type == "epoch_started":
+            self.epochs.append((event.data["epoch"], event.recorded_at))
+        elif event.type in ("worker_started", "worker_stopped", "worker_lost"):
+            self._session(event)
         elif event.type == "started":
             self._started(event)
         elif event.type in _ENDS_ANY:
             self._ended(event)
+
+    def _session(self, event: Seen) -> None:
+        if event.type == "worker_started":
+            session = Session(event.actor, event.data["name"], event.recorded_at)
+            self.sessions[event.actor] = self._streams[event.stream] = session
+        else:
+            self._streams[event.stream].ended, self._streams[event.stream].how = event.recorded_at, event.type
 
     def _started(self, event: Seen) -> None:
         job = str(UUID(bytes=event.stream))
@@ -94,6 +104,7 @@ class Story:
                 self.without_lease.append(f"{event.type} at {event.position}")
             return
         lease.end, lease.ended_by, lease.reason = event.type, event.actor, event.data.get("reason")
+        lease.ended = event.position
         self.ends[lease.token] += 1
         if event.type == "completed":
             self.completions.append(event.recorded_at)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import psycopg
 
 from .fleet import Fleet, Member
+from .records import Record
 from .servers import Postgres, Valkey
 
 
 @dataclass
 class World:
-    """The servers and the processes, with a lock each: one fault at a time has a victim."""
+    """The servers and the processes, with a lock each: one fault at a time has a victim. `copy` is where the
+    database is copied to, `operator` the record of who puts it back."""
 
     postgres: Postgres
     valkey: Valkey
     fleet: Fleet
+    copy: Path
+    operator: Record
     database: asyncio.Lock = field(default_factory=asyncio.Lock)
     redis: asyncio.Lock = field(default_factory=asyncio.Lock)
 

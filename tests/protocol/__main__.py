@@ -11,6 +11,8 @@ from .bugs import BUGS, found_by
 from .checker import Violation
 from .world import simulate
 
+_told = 0.0
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.protocol", description=__doc__)
@@ -37,11 +39,28 @@ def _histories(options: argparse.Namespace) -> int:
                 print(f"  {at:9.3f} {who:12} {what[:200]}")
         done += world.loop.steps
         total.update(world.counts())
+        _progress(done, options.steps, began, seed)
         seed += 1
+    if sys.stderr.isatty():
+        print("\r\033[K", end="", file=sys.stderr)
     seconds = time.monotonic() - began
     print(f"{done:,} steps in {seconds:.0f} s, seeds {options.seed} to {seed - 1}, violations: {broken}")
     print(", ".join(f"{name} {count:,}" for name, count in sorted(total.items())))
     return 1 if broken else 0
+
+
+def _progress(done: int, steps: int, began: float, seed: int) -> None:
+    """One line that is written over on a terminal, and one every half minute elsewhere."""
+    global _told
+    now = time.monotonic()
+    seen = sys.stderr.isatty()
+    if now - _told < (0.2 if seen else 30):
+        return
+    _told = now
+    speed = done / (now - began)
+    left = max(steps - done, 0) / speed
+    line = f"{min(done / steps, 1):4.0%}  {done:,} steps, {speed:,.0f}/s, seed {seed}, about {left / 60:.0f} min left"
+    print(f"\r{line}\033[K" if seen else line, end="" if seen else "\n", file=sys.stderr, flush=True)
 
 
 def _bugs() -> int:

@@ -20,16 +20,22 @@ class Duplicate(Exception):
     """A unique index of the real tables refuses the whole batch."""
 
 
+class TooLate(Exception):
+    """The log said that it does not have this batch; so it never will."""
+
+
 class Append(Enqueues, Ends, Moves, Records, Starts):
     """One batch. `run` answers as Log.append does."""
 
     def run(self, batch: bytes, epoch: int) -> Appended:
-        """Raises EpochChanged and Duplicate, with nothing written."""
+        """Raises EpochChanged, TooLate and Duplicate, with nothing written."""
         records = [record for part in self._parts for record in part.records]
         enqueues = [item for part in self._parts for item in part.enqueues]
         opens = any(record.event == "epoch_started" for record in records)
         if epoch != self._epoch and not opens and "epoch" not in self._off:
             raise EpochChanged(f"epoch {epoch} is over, the log is in epoch {self._epoch}")
+        if batch in self._tables.void and "void" not in self._off:
+            raise TooLate
         if any(item.job in self._tables.vault for item in enqueues):
             raise Duplicate("vault")
         self._enqueue(enqueues)

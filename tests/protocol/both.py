@@ -7,14 +7,15 @@ import asyncio
 import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
+from uuid import UUID
 
 import psycopg
 from hivelog import sql
 from hivelog.events.batch import Appended, Outcome, Part, Section
 from hivelog.events.errors import EpochChanged
-from hivelog.events.log import Log
+from hivelog.events.log import Flight, Log
 
-from .append import Append, Duplicate
+from .append import Append, Duplicate, TooLate
 from .postgres import Answer, Postgres, moment
 
 T = TypeVar("T")
@@ -93,7 +94,7 @@ class Both(Postgres):
     def _append(self, batch: bytes, epoch: int, parts: list[Part]) -> Appended:
         self._at_this_time()
         self._log.epoch = epoch
-        real = self._error(lambda: self._wait(self._log.append(parts)))
+        real = self._error(lambda: self._wait(self._sent(Flight(batch, self._log.head, parts))))
         order = self._order_of(real) if isinstance(real, Appended) else self._any_order
         twin = self._error(lambda: Append(self.tables, self.clock(), parts, order).run(batch, epoch))
         if isinstance(real, Appended) and isinstance(twin, Appended):
@@ -108,8 +109,24 @@ class Both(Postgres):
             return call()
         except psycopg.errors.UniqueViolation:
             return Duplicate("vault")
-        except (EpochChanged, Duplicate) as error:
+        except psycopg.Error as error:
+            if error.sqlstate != "HL003":
+                raise
+            return TooLate()
+        except (EpochChanged, Duplicate, TooLate) as error:
             return error
+
+    async def _sent(self, flight: Flight) -> Appended:
+        self._log._launch(flight)
+        return self._log.read(flight, await self._log.landed(flight))
+
+    def find_batch(self, batch: bytes, after: int) -> tuple[Any, ...] | None:
+        twin = super().find_batch(batch, after)
+        real = self._conn.execute(
+            "select * from hivelog.find_batch(%s, %s)", (UUID(bytes=batch), after)
+        ).fetchone()
+        self._same("find_batch", real, twin or (None, None, None))
+        return twin
 
     def _order_of(self, real: Appended) -> Callable[[Section, dict[int, bytes]], list[int]]:
         """The one in which PostgreSQL wrote them."""
@@ -184,7 +201,7 @@ def _any_order(name: str, rows: Answer) -> list[str]:
     if name == "feed_state":  # one row of parallel arrays
         rows = [tuple(map(_ids, row)) for row in rows]
         groups = [zip(*(row[a:b]), strict=True) for row in rows for a, b in ((2, 6), (6, 8), (8, 12))]
-        return sorted(repr(each) for group in groups for each in group)
+        return sorted(repr(each) for group in groups for each in group) + [repr(row[12:]) for row in rows]
     return sorted(repr(tuple(map(_ids, row))) for row in rows)
 
 

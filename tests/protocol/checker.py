@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Collection, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from hivelog.broker import keys
 from hivelog.events import ids
@@ -20,6 +20,7 @@ from .process import DEAD_AFTER
 from .tables import Tables
 
 if TYPE_CHECKING:
+    from .network import SimLog
     from .process import Process
     from .world import World
 
@@ -95,6 +96,7 @@ class Checker:
             return
         self.batches += 1
         try:
+            self._epoch(appended, tables, sender)
             self._ends(appended, sender)
             self._keys(appended)
             self._events(tables.events[appended.first - 1 : appended.head], tables, sender)
@@ -105,6 +107,13 @@ class Checker:
             self.violation = Violation("the log", str(found))
         except BrokenStream as found:
             self.violation = Violation("the fold", str(found))
+
+    def _epoch(self, appended: Appended, tables: Tables, sender: Process | None) -> None:
+        known: tuple[int, int] = (0, 0) if sender is None else cast("SimLog", sender.log).known
+        if known[0] == tables.epoch and known[1] >= appended.first:
+            raise Violation("who knows more of the log does not append to it", f"{known}, {appended.first}")
+        if not self.restored and tables.epoch > 1:
+            raise Violation("an epoch ends only when its log lost something", f"epoch {tables.epoch}")
 
     def _ends(self, appended: Appended, sender: Process | None) -> None:
         for part, outcome in zip(appended.parts, appended.outcomes, strict=True):
@@ -242,6 +251,8 @@ class Checker:
         at = redis.space.keys.get(keys.AT)
         if at is None or (int(at[b"epoch"]), int(at[b"position"])) != (tables.epoch, tables.head):
             return
+        if any(self._contradicted(process) for process in self._world.processes):
+            return  # it has yet to tell that these positions were given out before
         waiting = {(q, t, p, job) for (q, t), rows in redis.ready().items() for p, job in rows}
         ready = {(r.queue, r.type, r.priority, r.job) for r in tables.ready.values()}
         # One that is past its expiry was dropped by whoever met it, and is about to be ended.
@@ -252,6 +263,13 @@ class Checker:
         if exact and waiting - ready:
             self.fail("Redis is the log", f"at {tables.head} it holds {len(waiting - ready)} too many")
 
+    def _contradicted(self, process: Process) -> bool:
+        """It has seen another log than there is, and has not said so yet."""
+        tables, memory = self._world.database.tables, process.log.memory
+        ends = {row.position: row.id for row in tables.batches[-50:]}
+        another = memory.at[0] == tables.epoch and ends.get(memory.at[1], memory.batch) != memory.batch
+        return another or memory.seen > (tables.epoch, tables.head)
+
     def finished(self) -> None:
         """Faults have stopped long ago."""
         if left := self.model.of("queued", "pending", "processing"):
@@ -259,7 +277,16 @@ class Checker:
         for job in self.acknowledged:
             if job not in self.model.jobs:
                 self.fail("no acknowledged job is lost", ids.to_text(job))
+        self._nobody_knows_more()
         self.redis_is_the_log(exact=False)
+
+    def _nobody_knows_more(self) -> None:
+        end = self._world.database.tables.epoch, self._world.database.tables.head
+        seen = [process.log.memory.seen for process in self._world.processes]
+        if (at := self._world.redis.space.keys.get(keys.AT)) is not None:
+            seen.append((int(at[b"epoch"]), int(at[b"position"])))
+        if max(seen) > end:
+            self.fail("nobody knows more than the log", f"{max(seen)}, which ends at {end}")
 
 
 def _ids(blobs: Iterable[bytes]) -> set[bytes]:

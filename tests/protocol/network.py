@@ -19,13 +19,15 @@ from hivelog.broker.packing import pack
 from hivelog.broker.sessions import Sessions
 from hivelog.events import answer
 from hivelog.events.batch import Appended, Part
-from hivelog.events.errors import DatabaseUnavailable
+from hivelog.events.errors import DatabaseUnavailable, EpochChanged
 from hivelog.events.log import Flight, Lost
+from hivelog.events.memory import Memory
 from hivelog.events.names import SYSTEM_STREAM, Queue
 
 from .append import Duplicate
 from .keyspace import WrongType
 from .postgres import Postgres
+from .tables import BatchRow
 from .valkey import Valkey
 
 T = TypeVar("T")
@@ -42,8 +44,6 @@ class Line:
         self.rng, self.loss = rng, loss
         self.dead = False
         self.ever_frozen = False
-        # An append may be heard so late that the log was asked for it before, and said that it is not there.
-        self.ghosts = False
         self.slow = rng.choice([0.001, 0.005, 0.02])  # s, the mean of a way
         self._thawed = asyncio.Event()
         self._thawed.set()
@@ -66,7 +66,8 @@ class Line:
         await asyncio.sleep(self.rng.expovariate(1 / self.slow))
 
     async def call(self, effect: Callable[[], T], *, late: bool = False) -> T:
-        """There, the effect, and back. Raises Cut, before or after it; with `late` also long before it."""
+        """There, the effect, and back. Raises Cut, before or after it; with `late` also long before it: an append
+        may be heard when the log was asked for it already, and said that it is not there."""
         await self.gate()
         cut = self.rng.random() < self.loss
         kind = self.rng.randrange(3 if late else 2) if cut else -1
@@ -98,6 +99,8 @@ class SimLog:
         self._database, self._line, self._sender = database, line, sender
         self._life = 0
         self.epoch = self.head = 0
+        self.memory = Memory()
+        self.known = self.memory.seen  # when it was opened
         self.check_epoch: Any = None
 
     @property
@@ -105,12 +108,12 @@ class SimLog:
         return self._life == self._database.life
 
     async def open(self) -> None:
-        self._life = 0
+        self._life, self.known = 0, self.memory.seen
         try:
-            head = await self._line.call(lambda: _ask(self._database, sql.load("head"), None))
+            last = await self._line.call(lambda: _last(self._database))
         except (Cut, psycopg.OperationalError) as error:
             raise DatabaseUnavailable(str(error)) from error
-        self.head, self.epoch, _ = head[0]
+        self.head, self.epoch = last.position, last.epoch
         self._life = self._database.life
         if self.check_epoch is not None:
             try:
@@ -118,6 +121,8 @@ class SimLog:
             except psycopg.Error as error:
                 self._life = 0
                 raise DatabaseUnavailable(str(error)) from error
+        if self.epoch == last.epoch:
+            self.memory.wrote(last.epoch, last.position, last.id)
 
     async def close(self) -> None:
         self._life = 0
@@ -136,9 +141,13 @@ class SimLog:
         if flight.answer is None:
             await self.open()
             flight.after = self.head
+            if not all(part.fits(self.epoch) for part in flight.parts):
+                raise EpochChanged("an epoch that is over")
             flight.answer = asyncio.ensure_future(self._written(flight))
         appended: Any = await flight.answer
         self.head = appended.head
+        if appended.head >= appended.first:
+            self.memory.wrote(self.epoch, appended.head, flight.batch_id)
         return appended
 
     def read(self, flight: Flight, row: Any) -> Appended:
@@ -154,7 +163,7 @@ class SimLog:
             return self._database.append(flight.batch_id, epoch, flight.parts, self._sender)
 
         try:
-            return await self._line.call(effect, late=self._line.ghosts)
+            return await self._line.call(effect, late=True)
         except Cut as error:
             self._life = 0
             raise Lost(flight.batch_id, flight.after, flight.parts) from error
@@ -177,6 +186,11 @@ class SimLog:
 def _needs(database: Postgres) -> None:
     if not database.up:
         raise psycopg.OperationalError("the database is away")
+
+
+def _last(database: Postgres) -> BatchRow:
+    _needs(database)
+    return database.tables.batches[-1]
 
 
 def _ask(database: Postgres, text: str, parameters: Any) -> list[tuple[Any, ...]]:

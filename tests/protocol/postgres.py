@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -21,6 +21,8 @@ from .append import Append
 from .tables import Depth, Row, Tables
 
 Answer = list[tuple[Any, ...]]
+
+_EDGE: Final = 0  # of retention, which the simulation does not have
 Watcher = Callable[[Appended, Tables, Any], None]
 
 
@@ -81,6 +83,7 @@ class Postgres:
                 break
             if row.id == batch:
                 return row.first, row.position, moment(row.recorded_at)
+        self.tables.void.add(batch)
         return None
 
     def recovered_starts(self, first: int, last: int) -> Answer:
@@ -135,6 +138,12 @@ class Postgres:
         last = (max(epochs), *epochs[max(epochs)]) if epochs else (None, None, None)
         return [(*last, "system", self.timeline)]
 
+    def _epoch_evidence(self, parameters: dict[str, int]) -> Answer:
+        tables, at = self.tables, parameters["at"]
+        found = [row.id for row in tables.batches if row.position == at]
+        batch = UUID(bytes=found[0]) if found else None
+        return [(tables.head, tables.epoch, "simulated", tables.batches[0].position < at, batch)]
+
     def _first_epoch(self, _: Any) -> Answer:
         self.tables.epochs.setdefault(1, ("system", self.timeline))
         return []
@@ -150,7 +159,7 @@ class Postgres:
         after, far = parameters
         tables = self.tables
         if tables.head - after > far:
-            return [(tables.head, tables.epoch, *[None] * 10)]
+            return [(tables.head, tables.epoch, *[None] * 10, _EDGE)]
         touched = {(e.stream, e.queue) for e in tables.events[max(after, 0) :] if e.queue is not None}
         adds: dict[tuple[int, int, int], list[Row]] = {}
         gone: dict[int, list[bytes]] = {}
@@ -163,7 +172,7 @@ class Postgres:
         columns: list[Any] = [[key[n] for key in adds] for n in range(3)]
         columns += [[_ids(rows) for rows in adds.values()], list(gone), [b"".join(x) for x in gone.values()]]
         columns += [list(column) for column in zip(*self._queues(), strict=True)] or [[], [], [], []]
-        return [(tables.head, tables.epoch, *columns)]
+        return [(tables.head, tables.epoch, *columns, _EDGE)]
 
     def _rebuild_head(self, _: Any) -> Answer:
         rows = self._queues() or [(None,) * 4]
@@ -259,7 +268,7 @@ class Postgres:
 
 
 _QUERIES = {
-    "head", "epoch_state", "feed_state", "rebuild_head", "rebuild_pages", "claimed_ready", "audit_marks",
+    "head", "epoch_state", "epoch_evidence", "feed_state", "rebuild_head", "rebuild_pages", "claimed_ready", "audit_marks",
     "due_pending", "expired_waiting", "next_due", "reaper_sessions", "reaper_leases", "leases_of_session",
     "read_streams",
 }  # fmt: skip

@@ -40,16 +40,17 @@ class Process:
     def __init__(self, world: World, name: str, kind: str) -> None:
         self.name, self.kind, self._world = name, kind, world
         self.line = Line(random.Random(world.rng.random()), world.loss)
-        self.line.ghosts = world.ghosts
         self.names = cast("Names", SimNames(world.database))
         self.pool = cast("Pool", SimPool(world.database, self.line))
         self.redis = cast("Redis", SimRedis(world.redis, self.line))
-        self.feeder = Feeder(self.redis, self.pool)
-        self.feeder.lag = Lag(world.loop.time)
-        self.claims = Claims(self.redis, self.pool, self.feeder, hold_ms=world.hold_ms)
         self.log = cast("Log", SimLog(world.database, self.line, self))
         self.log.check_epoch = self._epoch
+        self.log.memory.log = "simulated"
+        self.feeder = Feeder(self.redis, self.pool, self.log.memory)
+        self.feeder.lag = Lag(world.loop.time)
+        self.claims = Claims(self.redis, self.pool, self.feeder, hold_ms=world.hold_ms)
         self.appender = Appender(self.log, [self.feeder.appended])
+        self.feeder.on_ahead(self.appender.verify)
         self._announcer = Announcer(self.redis, self.feeder)
         self.sessions = SimSessions(
             world.database, self.line, self.appender, self.names, heartbeat=HEARTBEAT, dead_after=DEAD_AFTER
@@ -62,6 +63,7 @@ class Process:
 
     async def _epoch(self) -> int:
         actor = await self.names.actor_id("system")
+        await self.feeder.checkpoint()
         async with self.pool.connection() as connection:
             return await epoch.ensure(self.appender.log, connection, actor)
 
@@ -90,7 +92,7 @@ class Process:
         for kind in SimNames.TYPES:
             registry.handler(kind)(self._handle)
         worker = Worker(
-            appender=self.appender, names=self.names, vault=Vault(None), sessions=self.sessions,
+            appender=self.appender, vault=Vault(None), sessions=self.sessions,
             source=Source(self.claims, self.feeder, self.names), registry=registry, name=self.name,
             slots=self._world.rng.choice([1, 2, 4]), grace=GRACE, result_limit=1_000_000,
         )  # fmt: skip
@@ -100,7 +102,7 @@ class Process:
     async def _handle(self, ctx: JobContext, payload: dict[str, Any]) -> dict[str, Any]:
         """The user's code: takes a while, succeeds or not. It freezes with its process."""
         assert self.worker is not None
-        running = self.worker._running[ctx.token].job
+        running = self.worker._leases.running[ctx.token].job
         await self.line.gate()
         self._world.checker.handler_began(self, running)
         self.running.add((running.job, running.token))

@@ -7,7 +7,6 @@ import hashlib
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import psycopg
 from hivelog.events import times
 from hivelog.events.batch import Enqueue, IdempotencyKey, Outcome, Part
 from hivelog.events.errors import LogError
@@ -50,11 +49,6 @@ class Producer:
                     outcome = await asyncio.wait_for(self._rng.choice(servers).enqueue(part), 3)
                 except (LogError, TimeoutError):
                     pass  # not known: once more
-                except psycopg.errors.UniqueViolation as error:
-                    # With ghosts the first try may come after all, behind the question for it: once more.
-                    if not self._world.ghosts:
-                        self._fail(error)
-                        return
                 except Exception as error:
                     self._fail(error)
                     return

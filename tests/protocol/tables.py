@@ -78,7 +78,7 @@ class Tables:
 
     events: list[Event] = field(default_factory=list)
     streams: dict[bytes, list[Event]] = field(default_factory=dict)
-    batches: list[BatchRow] = field(default_factory=lambda: [BatchRow(0, 1, 0, 1, b"")])
+    batches: list[BatchRow] = field(default_factory=lambda: [BatchRow(0, 1, 0, 1, bytes(16))])
     pending: dict[bytes, Row] = field(default_factory=dict)
     ready: dict[bytes, Row] = field(default_factory=dict)
     leases: dict[bytes, Row] = field(default_factory=dict)
@@ -88,6 +88,7 @@ class Tables:
     vault: dict[bytes, tuple[int | None, bytes, bytes | None, bytes]] = field(default_factory=dict)
     idempotency: dict[bytes, tuple[bytes, list[bytes]]] = field(default_factory=dict)
     epochs: dict[int, tuple[str, int]] = field(default_factory=dict)  # -> system identifier, timeline
+    void: set[bytes] = field(default_factory=set)  # batches that were asked for in vain
 
     @property
     def head(self) -> int:
@@ -104,4 +105,5 @@ class Tables:
             *({key: replace(row) for key, row in getattr(self, name).items()}  # type: ignore[arg-type]
               for name in ("pending", "ready", "leases", "queues", "sessions", "marks")),
             dict(self.vault), dict(self.idempotency), dict(self.epochs),
+            set(self.void),
         )  # fmt: skip

@@ -32,13 +32,13 @@ class World:
 
     def __init__(
         self, loop: SimLoop, seed: int, *, off: Collection[str] = (), edits: Collection[Edit] = (),
-        calm: bool = False, ghosts: bool = False, favours: Collection[str] = (),
+        calm: bool = False, favours: Collection[str] = (),
         without: Collection[str] = (), server: type[Postgres] = Postgres,
     ) -> None:  # fmt: skip
         self._favours, self._without = favours, without
         self.loop, self.rng, self.seed = loop, random.Random(seed), seed
         self.loss = 0.0 if calm else 0.01
-        self.calm, self.ghosts = calm, ghosts
+        self.calm = calm
         # Claims that are swept while their starts are under way, and jobs of all lengths (1/s; None: at once).
         self.hold_ms = self.rng.choice([20, 500])
         self.rates = self.rng.choice([(None, 10, 10, 0.3), (None, None, None, 2)])
@@ -102,8 +102,10 @@ class World:
 
     async def _end(self, background: list[asyncio.Future[None]]) -> None:
         self._heal()
-        end = self.loop.now + QUIET
-        while self.loop.now < end and self.checker.violation is None and self.checker.model.live:
+        end, landed = self.loop.now + QUIET, self.loop.now + 2 * DEAD_AFTER
+        while self.loop.now < end and self.checker.violation is None:
+            if not self.checker.model.live and self.loop.now > landed:  # also what was on its way then
+                break
             await asyncio.sleep(0.5)
             self._open_queues()  # also those that an order on its way has paused meanwhile
         if self.checker.violation is None:
@@ -255,8 +257,17 @@ class World:
         """The database comes back as it was at the last backup, on another timeline."""
         if self._backup is None or self.rng.random() < 0.5:
             return
-        self.database.tables, self._backup = self._backup, None
         self.database.timeline += 1
+        self._put_back()
+
+    def fault_copy_put_back(self) -> None:
+        """The same from a copy of its disk: same server, same timeline; only who remembers can tell."""
+        if self._backup is not None and self.rng.random() < 0.5:
+            self._put_back()
+
+    def _put_back(self) -> None:
+        assert self._backup is not None
+        self.database.tables, self._backup = self._backup, None
         self.database.life += 1
         self.checker.restart(self.database.tables)
 
@@ -307,13 +318,13 @@ FAULTS = tuple(name.removeprefix("fault_") for name in dir(World) if name.starts
 
 def simulate(
     seed: int, steps: int, *, off: Collection[str] = (), edits: Collection[Edit] = (), calm: bool = False,
-    ghosts: bool = False, favours: Collection[str] = (), without: Collection[str] = (),
+    favours: Collection[str] = (), without: Collection[str] = (),
     server: type[Postgres] = Postgres, world: type[World] = World,
 ) -> World:  # fmt: skip
     """One history. Raises Violation."""
     with simulated(seed) as loop:
         made = world(
-            loop, seed, off=off, edits=edits, calm=calm, ghosts=ghosts, favours=favours, without=without,
+            loop, seed, off=off, edits=edits, calm=calm, favours=favours, without=without,
             server=server,
         )  # fmt: skip
         try:

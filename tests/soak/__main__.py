@@ -1,6 +1,6 @@
 """`make soak`: an hour of steady load, then an hour of the same beside a session with an old snapshot.
 
-SOAK_SECONDS (3600) each, SOAK_RATE (300) jobs a second. Exits with 1 where throughput fell by more than a tenth
+SOAK_SECONDS (3600) of each (of the second SOAK_SNAPSHOT_SECONDS, if set), SOAK_RATE (300) jobs a second. Exits with 1 where throughput fell by more than a tenth
 without the snapshot, a job by way of Redis cost more than a quarter more beside it, or /health did not name it
 (which it does from a minute on).
 """
@@ -27,6 +27,7 @@ from ..bench.server import running_server
 from .observed import Observer, Sample, Window
 
 SECONDS = int(os.environ.get("SOAK_SECONDS", "3600"))
+SNAPSHOT_SECONDS = int(os.environ.get("SOAK_SNAPSHOT_SECONDS", SECONDS))
 RATE = int(os.environ.get("SOAK_RATE", "300"))
 _EVERY = 10.0  # s between two looks
 _TICK = 0.1  # s between two calls of the producer
@@ -115,7 +116,7 @@ def soak(made: Installation, superuser: str) -> bool:
         change = plain[1].throughput / plain[0].throughput
         check(0.9 < change < 1.1, f"the last window's throughput is {change:.1%} of the first's")
         with old_snapshot(superuser):
-            beside = watched(observer, "Beside an old snapshot", SECONDS)
+            beside = watched(observer, "Beside an old snapshot", SNAPSHOT_SECONDS)
             said = named_by_health(base, made)
         check(said is not None, f"/health names the session: {said}")
         # Processor time, because waiting times are also those of whatever else the machine does.

@@ -26,8 +26,10 @@ form.addEventListener("submit", async (event) => {
       body: JSON.stringify({ token: code && !token.value ? code : token.value.trim() }),
     });
     if (answer.ok) {
-      // From /login up to the page; at / itself this is a reload.
-      location.replace(new URL("./", location.href));
+      // From /login up to the page; at / itself the same address again, with what stands after its #.
+      const up = new URL("./", location.href);
+      if (location.pathname === up.pathname) location.reload();
+      else location.replace(up);
       return;
     }
     show((await answer.json()).error);

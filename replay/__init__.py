@@ -1,0 +1,1 @@
+"""The past again: recorded work run once more, and recorded load under other limits."""

@@ -1,0 +1,150 @@
+-- Folds one batch of the log into rounds and moves its checkpoint.
+-- Parameters: generation, after, upto as in projection_jobs; the table as {rounds}.
+-- Answer: one row, moved: false when another runner was first; then nothing was written.
+--
+-- Jobs that only were enqueued, started once and completed are grouped without an order (`folded`). Of the
+-- others every event is numbered by the rounds that began up to it; 0 is the one that an earlier batch left open.
+with moved as (
+    update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
+    where p.name = 'rounds' and p.generation = %(generation)s and p.position = %(after)s
+    returning 1
+), batch as materialized (
+    select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt, e.data
+    from hivelog.events e
+    where e.position > %(after)s and e.position <= %(upto)s
+        and e.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled',
+            'expired', 'lost', 'released', 'requeued', 'rescheduled')
+        and exists (select from moved)
+), folded as materialized (
+    select b.stream as id, min(b.version) = 1 as new, max(b.queue) as queue,
+        min(b.position) filter (where b.type = 'enqueued') as began,
+        min(b.recorded_at) filter (where b.type = 'enqueued') as began_at,
+        max(b.position) filter (where b.type = 'started') as started,
+        max(b.recorded_at) filter (where b.type = 'started') as started_at,
+        max(b.actor) filter (where b.type = 'started') as session,
+        max(b.attempt) filter (where b.type = 'started') as attempt,
+        max(b.position) filter (where b.type = 'completed') as ended,
+        max(b.recorded_at) filter (where b.type = 'completed') as ended_at,
+        (array_agg(b.data) filter (where b.type = 'enqueued'))[1] as spec,
+        bool_and(b.type in ('enqueued', 'started', 'completed')) as plain
+    from batch b
+    group by b.stream
+), plain_new as (
+    select f.*, y.id as type, (f.spec ->> 'priority')::smallint as priority,
+        coalesce((f.spec ->> 'scheduled_for')::timestamptz <= f.began_at, true) as able
+    from folded f
+    join hivelog.job_types y on y.name = f.spec ->> 'type'
+    where f.plain and f.new
+), put as (
+    insert into {rounds} (job, began, ready, started, ended, began_at, ready_at, started_at, ended_at, type,
+        session, queue, priority, attempt, wait_level, run_level, outcome, status)
+    select p.id, p.began, case when p.able then p.began end, p.started, p.ended, p.began_at,
+        case when p.able then p.began_at end, p.started_at, p.ended_at, p.type, p.session, p.queue, p.priority,
+        p.attempt, hivelog.span_level(p.started - p.began), hivelog.span_level(p.ended - p.started),
+        case when p.ended is not null then 'completed'::hivelog.event_type end,
+        case when p.ended is not null then 'completed'::hivelog.job_status end
+    from plain_new p
+), went_on as (
+    update {rounds} r set started = coalesce(f.started, r.started),
+        started_at = coalesce(f.started_at, r.started_at), session = coalesce(f.session, r.session),
+        attempt = coalesce(f.attempt, r.attempt), ended = f.ended, ended_at = f.ended_at,
+        wait_level = hivelog.span_level(coalesce(f.started, r.started) - r.began),
+        run_level = hivelog.span_level(f.ended - coalesce(f.started, r.started)),
+        outcome = case when f.ended is not null then 'completed'::hivelog.event_type end,
+        status = case when f.ended is not null then 'completed'::hivelog.job_status end
+    from folded f
+    where f.plain and not f.new and r.job = f.id and r.ended is null
+), old as materialized (
+    select o.* from (select f.id from folded f where not f.plain and not f.new) f
+    cross join lateral (select r.* from {rounds} r where r.job = f.id order by r.began desc limit 1) o
+), marked as (
+    select b.*,
+        b.type in ('enqueued', 'retry_scheduled', 'released', 'requeued', 'rescheduled')
+            or b.type = 'lost' and b.data ->> 'to' = 'pending' as begins,
+        b.type in ('completed', 'retry_scheduled', 'failed', 'cancelled', 'expired', 'lost', 'released',
+            'rescheduled') as ends,
+        -- Whether it waits for a worker from here on (1) or for its time (0).
+        case
+            when b.type in ('queued', 'released') then 1
+            when b.type = 'requeued' then (not coalesce(b.data ? 'due_at', false))::integer
+            when b.type in ('retry_scheduled', 'lost') then 0
+            when b.type = 'enqueued'
+                then coalesce((b.data ->> 'scheduled_for')::timestamptz <= b.recorded_at, true)::integer
+            when b.type = 'rescheduled' and b.data ? 'scheduled_for'
+                then coalesce(b.data ->> 'to' = 'ready',
+                    (b.data ->> 'scheduled_for')::timestamptz <= b.recorded_at)::integer
+        end as able,
+        case when b.type in ('enqueued', 'rescheduled') then (b.data ->> 'priority')::smallint end as priority
+    from batch b
+    where b.stream in (select f.id from folded f where not f.plain)
+), numbered as materialized (
+    select m.*, count(*) filter (where m.begins) over w as round, count(m.able) over w as steps,
+        count(m.priority) over w as priorities
+    from marked m
+    window w as (partition by m.stream order by m.version rows unbounded preceding)
+), stated as materialized (
+    select n.*, coalesce(max(n.able) over (partition by n.stream, n.steps),
+            (o.ready is not null)::integer) as able_now,
+        -- Another priority does not make it wait anew.
+        coalesce(max(case when n.able = 1 then n.recorded_at end) over (partition by n.stream, n.steps),
+            case when n.steps = 0 then o.ready_at end) as able_since,
+        coalesce(max(n.priority) over (partition by n.stream, n.priorities), o.priority) as priority_now,
+        coalesce(y.id, o.type) as type_id
+    from numbered n
+    left join old o on o.job = n.stream
+    left join folded f on f.id = n.stream
+    left join hivelog.job_types y on y.name = f.spec ->> 'type'
+), inside as materialized (
+    select s.stream, case when s.ends then s.round - s.begins::integer else s.round end as round,
+        max(s.position) filter (where s.type = 'queued') as ready,
+        max(s.recorded_at) filter (where s.type = 'queued') as ready_at,
+        max(s.position) filter (where s.type = 'started') as started,
+        max(s.recorded_at) filter (where s.type = 'started') as started_at,
+        max(s.actor) filter (where s.type = 'started') as session,
+        max(s.attempt) filter (where s.type = 'started') as attempt,
+        max(s.position) filter (where s.ends) as ended,
+        max(s.recorded_at) filter (where s.ends) as ended_at,
+        max(s.type) filter (where s.ends) as outcome,
+        max(case
+            when s.type in ('completed', 'failed', 'cancelled', 'expired') then s.type::text
+            when s.type = 'lost' and s.data ->> 'to' <> 'pending' then s.data ->> 'to'
+        end)::hivelog.job_status as status,
+        max(case when s.type <> 'completed' then coalesce(s.data ->> 'cause',
+            case s.type when 'failed' then 'error' when 'lost' then 'lost' when 'cancelled' then 'requested' end)
+        end) filter (where s.ends) as cause
+    from stated s
+    where s.ends or s.type in ('started', 'queued')
+    group by 1, 2
+), begun as materialized (
+    select s.stream, s.round, s.position, s.recorded_at, s.type, s.type_id, s.queue, s.able_now, s.able_since,
+        s.priority_now
+    from stated s where s.begins
+), again as (
+    insert into {rounds} (job, began, ready, started, ended, revived, began_at, ready_at, started_at, ended_at,
+        type, session, queue, priority, attempt, wait_level, run_level, outcome, status, cause)
+    select b.stream, b.position, case when b.able_now = 1 then b.position else i.ready end, i.started, i.ended,
+        case when n.type = 'requeued' then n.position end, b.recorded_at,
+        case when b.able_now = 1 then b.able_since else i.ready_at end, i.started_at, i.ended_at,
+        b.type_id, i.session, b.queue, b.priority_now, i.attempt,
+        hivelog.span_level(coalesce(i.started, i.ended) - b.position),
+        hivelog.span_level(i.ended - i.started), i.outcome, i.status, i.cause
+    from begun b
+    left join inside i on i.stream = b.stream and i.round = b.round
+    left join begun n on n.stream = b.stream and n.round = b.round + 1
+), left_open as (
+    update {rounds} r set ready = coalesce(r.ready, i.ready), ready_at = coalesce(r.ready_at, i.ready_at),
+        started = coalesce(i.started, r.started), started_at = coalesce(i.started_at, r.started_at),
+        session = coalesce(i.session, r.session), attempt = coalesce(i.attempt, r.attempt),
+        ended = i.ended, ended_at = i.ended_at, outcome = i.outcome, status = i.status, cause = i.cause,
+        revived = case when n.type = 'requeued' then n.position end,
+        wait_level = hivelog.span_level(coalesce(i.started, r.started, i.ended) - r.began),
+        run_level = hivelog.span_level(i.ended - coalesce(i.started, r.started))
+    from inside i
+    left join begun n on n.stream = i.stream and n.round = 1
+    where i.round = 0 and r.job = i.stream and r.ended is null
+), left_ended as (
+    update {rounds} r set revived = b.position
+    from begun b join old o on o.job = b.stream and o.ended is not null
+    where b.round = 1 and b.type = 'requeued' and r.job = o.job and r.began = o.began
+)
+select exists (select from moved) as moved

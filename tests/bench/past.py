@@ -1,0 +1,121 @@
+"""What the past costs on a long log: `python -m tests.bench.past --events 1000000`.
+
+Makes a database of its own with a day of history in 50 queues, builds every projection from it (which is what a
+rebuild does), then asks for random moments over HTTP: all queues' figures, lists, and single jobs' stories.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+import psycopg
+from hivelog import embedded
+from hivelog.projections.definitions import PROJECTIONS
+from hivelog.projections.rebuild import rebuild
+
+from .installation import Installation
+from .past_log import make
+
+# name -> p95 in ms that it must keep
+BARS: Final = {
+    "queues at a moment": 200, "one queue at a moment": 200, "jobs at a moment": 500,
+    "a queue's jobs at a moment": 500, "running jobs at a moment": 500, "workers at a moment": 500, "a job's story": 10,
+    "a job at a moment": 10,
+}  # fmt: skip
+REBUILT: Final = 50_000  # events a second, of all projections together
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--queues", type=int, default=50)
+    parser.add_argument("--rounds", type=int, default=100, help="questions of each kind")
+    parser.add_argument("--parent", type=Path, help="where the data is put for the time being")
+    given = parser.parse_args()
+    memory = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
+    with embedded.temporary(parameters=memory, parent=given.parent) as servers:
+        assert servers.database_url is not None
+        assert servers.redis_url is not None
+        url = servers.database_url
+        installation = Installation(url, servers.redis_url, "queue01", encrypted=False)
+        installation.migrate()
+        began = time.monotonic()
+        head = make(url, events=given.events, queues=given.queues)
+        print(f"{head:,} events written, {time.monotonic() - began:.0f} s", flush=True)
+        found = {"events": head, "rebuild": asyncio.run(rebuilt(url, head))}
+        with installation.serving() as (_, base):
+            found["answers"] = asyncio.run(asked(base, installation.login, url, head, given.rounds))
+    print(json.dumps(found, indent=2))
+
+
+async def rebuilt(url: str, head: int) -> dict[str, Any]:
+    """Events a second by projection, and of all one after the other."""
+    seconds: dict[str, float] = {}
+    for projection in PROJECTIONS:
+        began = time.monotonic()
+        await rebuild(url, projection.name)
+        seconds[projection.name] = time.monotonic() - began
+        print(f"{projection.name} built, {seconds[projection.name]:.0f} s", flush=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("vacuum analyze")
+    rate = head / sum(seconds.values())
+    return {name: round(head / took) for name, took in seconds.items()} | {
+        "all": round(rate), "bar": REBUILT, "reached": rate >= REBUILT,
+    }  # fmt: skip
+
+
+async def asked(base: str, login: dict[str, str], url: str, head: int, rounds: int) -> dict[str, Any]:
+    chance = random.Random(1)
+    jobs = some_jobs(url, head, chance)
+    questions: dict[str, Callable[[], str]] = {
+        "queues at a moment": lambda: f"/queue/status?at={chance.randint(head // 100, head)}",
+        "one queue at a moment": lambda: f"/queue/queue07/stats?at={chance.randint(head // 100, head)}",
+        "jobs at a moment": lambda: f"/jobs?limit=50&at={chance.randint(head // 100, head)}",
+        "a queue's jobs at a moment": lambda: f"/queue/queue07/jobs?limit=50&at={chance.randint(head // 100, head)}",
+        "running jobs at a moment": lambda: f"/jobs?status=processing&limit=50&at={chance.randint(head // 100, head)}",
+        "workers at a moment": lambda: f"/workers/status?at={chance.randint(head // 100, head)}",
+        "a job's story": lambda: f"/job/{chance.choice(jobs)}/history",
+        "a job at a moment": lambda: f"/job/{chance.choice(jobs)}?at={head}",
+    }
+    async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
+        return {name: await timed(client, of, rounds, BARS[name]) for name, of in questions.items()}
+
+
+def some_jobs(url: str, head: int, chance: random.Random) -> list[str]:
+    """From all over the log."""
+    with psycopg.connect(url) as connection:
+        rows = connection.execute(
+            "select stream::text from hivelog.events where position = any (%s) and type = 'completed'",
+            ([chance.randint(head // 100, head) for _ in range(2000)],),
+        ).fetchall()
+    return [row[0] for row in rows]
+
+
+async def timed(client: httpx.AsyncClient, question: Callable[[], str], rounds: int, bar: int) -> dict[str, Any]:
+    """Milliseconds, each of another moment or job; the first five, which prepare statements, apart."""
+    took = []
+    for _ in range(rounds + 5):
+        path = question()
+        began = time.perf_counter()
+        answer = await client.get(path)
+        took.append(1000 * (time.perf_counter() - began))
+        answer.raise_for_status()
+    rest = sorted(took[5:])
+    p95 = rest[int(len(rest) * 0.95)]
+    return {
+        "first": round(took[0], 1), "p50": round(statistics.median(rest), 1), "p95": round(p95, 1),
+        "bar": bar, "reached": p95 < bar,
+    }  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()

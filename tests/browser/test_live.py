@@ -1,0 +1,130 @@
+"""The live stream: one a browser, none of it lost, fast enough, and its state is always shown."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import httpx
+from playwright.sync_api import Browser, Page, expect
+
+from .conftest import Visit, visiting
+from .sites import Site, until
+
+# What the machine is asked for, and what passes: it is shared with other tests. The printed line is the figure.
+RATE, SECONDS, BAR_MS = 5000, 4, 40
+
+# Between two frames, and what the page itself did for one: from the first callback of the frame until it was painted.
+_MEASURE = """() => {
+  window.frames_ = []; window.work_ = [];
+  const channel = new MessageChannel();
+  channel.port1.onmessage = ({ data }) => window.work_.push(performance.now() - data);
+  let last = performance.now();
+  const step = (now) => {
+    window.frames_.push(now - last);
+    last = now;
+    requestAnimationFrame(step);
+    channel.port2.postMessage(performance.now());
+  };
+  requestAnimationFrame(step);
+}"""
+
+
+def state(page: Page):  # type: ignore[no-untyped-def]
+    return page.locator("[data-connection]")
+
+
+def workers(browser: Browser, site: Site) -> int:
+    """Shared workers of the site: each holds one stream."""
+    found = browser.new_browser_cdp_session().send("Target.getTargets")["targetInfos"]
+    return sum(one["type"] == "shared_worker" and one["url"].startswith(site.base) for one in found)
+
+
+def test_two_tabs_share_one_stream(browser: Browser, own_site: Site) -> None:
+    with visiting(browser, own_site) as visit:
+        own: list[str] = []  # streams that a tab opened by itself
+        visit.context.on("request", lambda request: request.resource_type == "eventsource" and own.append(request.url))
+        pages = [visit.open("/#/jobs"), visit.open("/#/jobs")]
+        for page in pages:
+            expect(state(page)).to_have_attribute("data-connection", "live")
+            expect(page.get_by_text("There are no jobs yet")).to_be_visible()  # what is read later is not news
+        assert (workers(browser, own_site), own) == (1, [])
+        own_site.enqueue("default", "noop", {})
+        for page in pages:
+            expect(page.get_by_role("button", name="1 new")).to_be_visible()
+        pages[0].close()
+        own_site.enqueue("default", "noop", {})
+        expect(pages[1].get_by_role("button", name="2 new")).to_be_visible()
+
+
+def test_a_killed_server_comes_back_without_a_gap(browser: Browser, own_site: Site) -> None:
+    with visiting(browser, own_site) as visit:
+        page = visit.open("/#/jobs?type=noop")
+        expect(state(page)).to_have_attribute("data-connection", "live")
+        expect(page.get_by_text("No job matches")).to_be_visible()
+        own_site.enqueue("default", "noop", {})
+        expect(page.get_by_role("button", name="1 new")).to_be_visible()
+        own_site.kill_server()
+        expect(state(page)).to_have_attribute("data-connection", "lost")
+        own_site.serve()
+        for _ in range(5):
+            own_site.enqueue("default", "noop", {})
+        expect(state(page)).to_have_attribute("data-connection", "live")
+        # Six in all: by the stream that went on where it was, or read anew.
+        until(lambda: _known(page) == 6, 30)
+
+
+def _known(page: Page) -> int:
+    pill = page.locator(".new-pill")
+    waiting = int(pill.inner_text().split()[0]) if pill.count() else 0
+    return page.locator(".jobs-body [role=row]").count() + waiting
+
+
+def test_an_expired_session_asks_for_a_login(browser: Browser, own_site: Site) -> None:
+    visit = Visit(browser, own_site)
+    visit.log_in()
+    page = visit.open("/#/jobs")
+    expect(state(page)).to_have_attribute("data-connection", "live")
+    other = httpx.Client(base_url=own_site.base)
+    cookie = next(one for one in visit.context.cookies() if one["name"] == "hivelog_session")
+    answer = other.post("/logout", headers={"cookie": f"hivelog_session={cookie['value']}", "origin": own_site.base})
+    assert answer.status_code == 200
+    time.sleep(2.5)  # what another process closed may work that long
+    page.get_by_role("link", name="Failures").click()
+    expect(page.get_by_label("Access token")).to_be_visible()
+    visit.context.close()
+    own_site.cookies = None
+
+
+def test_five_thousand_events_a_second(browser: Browser, own_site: Site) -> None:
+    with visiting(browser, own_site) as visit:
+        page = visit.open("/#/jobs")
+        expect(state(page)).to_have_attribute("data-connection", "live")
+        page.evaluate(_MEASURE)
+        before = own_site.get("/queue/status")["position"]
+        began = time.monotonic()
+        flood = threading.Thread(target=_flood, args=(own_site,))
+        flood.start()
+        while flood.is_alive():
+            page.wait_for_timeout(50)
+        took = time.monotonic() - began
+        rate = (own_site.get("/queue/status")["position"] - before) / took
+        expect(page.locator(".new-pill")).to_have_text("999+ new")
+        frames, work = (sorted(page.evaluate(f"window.{name}")) for name in ("frames_", "work_"))
+        between, worked = (times[int(0.95 * len(times))] for times in (frames, work))
+        print(
+            f"\n{rate:,.0f} events/s for {took:.1f} s: {len(frames)} frames, p95 {between:.1f} ms between them, "
+            f"p95 {worked:.1f} ms of work in one, at most {work[-1]:.0f} ms"
+        )
+        assert rate > RATE / 10, "the flood itself was too slow to prove anything"
+        assert worked < BAR_MS
+
+
+def _flood(site: Site) -> None:
+    """Jobs in bulks of 1,000, five a second."""
+    with httpx.Client(base_url=site.base, headers=site.client.headers, timeout=20) as client:
+        jobs = [{"queue": "default", "type": "noop", "payload": {}} for _ in range(1000)]
+        start = time.monotonic()
+        for number in range(RATE // 1000 * SECONDS):
+            time.sleep(max(0.0, start + number * 1000 / RATE - time.monotonic()))
+            assert client.post("/jobs", json=jobs).status_code == 201

@@ -1,0 +1,97 @@
+"""Every page: no barrier that axe calls serious, nothing wider than a phone, and all of it by keyboard."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from . import axe
+from .conftest import Visit, visiting
+from .sites import Site
+from .story import FAILED
+
+PAGES = {
+    "overview": "#/", "queue": "#/queue/reports", "jobs": "#/jobs", "failures": "#/failures", "workers": "#/workers",
+    "log": "#/log", "settings": "#/settings", "time bar": "#/failures?bar=1h",
+}  # fmt: skip
+
+
+def settled(page: Page) -> None:
+    expect(page.locator("main h1")).to_be_visible()
+    expect(page.locator("[aria-busy=true]")).to_have_count(0)
+
+
+def addresses(site: Site) -> list[str]:
+    job = site.get("/jobs", status="failed", limit=1)["jobs"][0]["id"]
+    return [*PAGES.values(), f"#/job/{job}"]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing_serious(browser: Browser, site: Site, scheme: str) -> None:
+    with visiting(browser, site, color_scheme=scheme) as visit:
+        found: dict[str, list[str]] = {}
+        page = visit.open("/")
+        for address in addresses(site):
+            page.goto(f"/{address}")
+            settled(page)
+            if serious := axe.serious(page):
+                found[address.split("/job/")[0]] = serious
+        assert found == {}
+
+
+def test_the_login_page_has_no_barriers(browser: Browser, site: Site) -> None:
+    visit = Visit(browser, site)
+    assert axe.serious(visit.open("/")) == []
+    visit.context.close()
+
+
+def test_no_page_is_wider_than_a_phone(phone: Visit, site: Site) -> None:
+    page = phone.open("/")
+    for address in addresses(site):
+        page.goto(f"/{address}")
+        settled(page)
+        page.wait_for_timeout(300)  # lists come after the heading
+        for menu in page.locator("details.menu summary").all():
+            menu.click()
+            box = page.locator("details.menu[open] > :not(summary)").bounding_box()
+            assert box is not None
+            assert 0 <= box["x"] <= 390 - box["width"], address
+            menu.click()
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, address
+
+
+def test_the_keyboard_alone_reaches_everything(visit: Visit) -> None:
+    page = visit.open("/")
+    settled(page)
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to the page")).to_be_focused()
+    for key, name in (("j", "Jobs"), ("f", "Failures"), ("w", "Workers"), ("l", "Log"), ("s", "Settings")):
+        page.keyboard.press("g")
+        page.keyboard.press(key)
+        expect(page.get_by_role("heading", level=1, name=name)).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("Control+k")
+    page.keyboard.type("queue reports")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{visit.site.base}/#/queue/reports")
+    page.keyboard.press("/")
+    expect(page.get_by_label("Search jobs")).to_be_focused()
+    page.keyboard.type("state:failed type:charge_card")
+    page.keyboard.press("Enter")
+    page.keyboard.press("Escape")
+    expect(page.locator(".jobs-body [role=row]")).to_have_count(FAILED)
+    page.keyboard.press("j")
+    page.keyboard.press("o")
+    expect(page.get_by_role("heading", level=1, name="charge_card")).to_be_visible()
+
+
+def test_the_theme_is_the_systems_or_ones_own(browser: Browser, site: Site) -> None:
+    with visiting(browser, site, color_scheme="dark") as visit:
+        page = visit.open("/")
+        settled(page)
+        dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
+        page.get_by_role("button", name="Theme").click()
+        assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark

@@ -1,0 +1,77 @@
+"""The page's files: addresses that name their content, small enough, complete, and within the policy."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from pathlib import Path
+from posixpath import dirname, join, normpath
+
+import pytest
+from hivelog.web.static_files import all_files, imported, packed, version
+
+from .web_world import World, served
+
+FIRST_VIEW = 150_000  # bytes transferred
+OURS = [name for name in all_files() if name.endswith(".js") and not name.startswith("vendor/")]
+_ADDRESS = re.compile(r"""(?:from|import\(|import)\s*\(?["'](\.[^"']+)["']""")
+
+
+@pytest.fixture
+async def world(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with served(database, redis_url, tmp_path) as running:
+        yield running
+
+
+def text(name: str) -> str:
+    return all_files()[name].body.decode()
+
+
+async def test_a_file_is_kept_as_long_as_its_address_names_its_content(world: World) -> None:
+    now = await world.client.get(f"/static/{version()}/app.js")
+    assert "immutable" in now.headers["cache-control"]
+    assert now.headers["content-encoding"] == "gzip"
+    assert now.text == text("app.js")
+    old = await world.client.get("/static/of-another-release/app.js", headers={"accept-encoding": "identity"})
+    assert old.headers["cache-control"] == "no-cache"
+    assert "content-encoding" not in old.headers
+    assert old.content == all_files()["app.js"].body
+    assert (await world.client.get(f"/static/{version()}/../../pages.py")).status_code in (401, 404)
+
+
+async def test_the_first_view_is_small(world: World) -> None:
+    """All that the overview loads: the page, its styles, modules and icons."""
+    html = (await world.client.get("/")).text
+    assert "{{" not in html
+    addresses = set(re.findall(r'(?:href|src)="static/[0-9a-f]+/([^"]+)"', html))
+    addresses |= imported("pages/overview/page.js") | {"pages/overview/page.js", "vendor/lucide/icons.svg"}
+    addresses |= {"data/feed-shared.js"} | imported("data/feed-shared.js")
+    sent = len(html) + sum(len(packed(name) or all_files()[name].body) for name in addresses)
+    assert sent < FIRST_VIEW, sent
+    # What app.js needs is asked for at once.
+    assert all(f'modulepreload" href="static/{version()}/{name}"' in html for name in imported("app.js"))
+
+
+def test_every_import_is_there_and_every_module_is_used() -> None:
+    named = {"app.js", "login.js", "docs.js", "theme.js", "data/feed-shared.js"}
+    for name in OURS:
+        for address in _ADDRESS.findall(text(name)):
+            target = normpath(join(dirname(name), address))
+            assert target in all_files(), f"{name} imports {target}"
+            named.add(target)
+    assert set(OURS) <= named
+
+
+def test_every_icon_that_is_named_is_in_the_file() -> None:
+    there = set(re.findall(r'symbol id="([^"]+)"', text("vendor/lucide/icons.svg")))
+    for name in OURS:
+        used = set(re.findall(r'Icon\}? name="([a-z-]+)"', text(name)))
+        used |= set(re.findall(r'icon: "([a-z-]+)"', text(name))) | set(re.findall(r'icon="([a-z-]+)"', text(name)))
+        assert used <= there, f"{name}: {used - there}"
+
+
+def test_no_page_needs_what_the_policy_forbids() -> None:
+    for name in OURS:
+        assert "eval(" not in text(name)
+        assert "new Function" not in text(name)
+        assert "dangerouslySetInnerHTML" not in text(name), name

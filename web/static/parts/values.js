@@ -1,0 +1,41 @@
+// Small values: a time, a status, an id, a link to a queue.
+
+import { html, useComputed } from "../view.js";
+import { now, second } from "../data/clock.js";
+import { ago, duration, shortId, stamp } from "../data/format.js";
+import { zone } from "../data/prefs.js";
+import { href } from "../frame/router.js";
+
+// "3 min ago", the exact time on hover and for machines.
+export function Time({ of }) {
+  const text = useComputed(() => (second.value, of ? ago(Date.parse(of), now()) : "–"));
+  if (!of) return html`<span class="dim">–</span>`;
+  return html`<time datetime=${of} title=${stamp(of, zone.value)}>${text}</time>`;
+}
+
+// How long since a time, running.
+export function Since({ of }) {
+  if (!of) return html`<span class="dim">–</span>`;
+  return html`<time datetime=${of} title=${stamp(of, zone.value)}>${sinceText(of)}</time>`;
+}
+
+const sinceText = (of) => (second.value, duration(Math.max(0, (now() - Date.parse(of)) / 1000)));
+
+export function Status({ of, cancelling }) {
+  return html`<span class=${`status ${of}`}><i />${cancelling ? "cancelling" : of}</span>`;
+}
+
+// The last 8 characters: the first ones are the same for all jobs of a minute.
+export function JobLink({ id, children }) {
+  return html`<a class="id" href=${href(`/job/${id}`)} title=${id}>${children ?? shortId(id)}</a>`;
+}
+
+export function QueueLink({ name }) {
+  return html`<a class="queue-link" href=${href(`/queue/${encodeURIComponent(name)}`)}>${name}</a>`;
+}
+
+// A share of 1 as a bar with its words beside it.
+export function Meter({ share, label, tone = "" }) {
+  const width = Math.max(0, Math.min(100, 100 * (share ?? 0)));
+  return html`<span class=${`meter ${tone}`} role="img" aria-label=${label}><i style=${{ width: `${width}%` }} /></span>`;
+}
