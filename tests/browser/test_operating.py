@@ -137,7 +137,7 @@ def test_a_job_by_hand_from_its_types_schema(visit: Visit, site: Site) -> None:
     dialog.get_by_role("button", name="Form").click()
     expect(dialog.get_by_label("pages")).to_have_value("4")
     dialog.get_by_role("button", name="Enqueue").click()
-    page.get_by_role("button", name="Open").click()
+    page.get_by_role("button", name="Open", exact=True).click()
     expect(page.get_by_role("heading", level=1, name="report_generation")).to_be_visible()
     job = site.job(page.url.rpartition("/")[2])
     assert job["payload"] == {"user_id": "u77", "template": "monthly", "pages": 4, "charts": True}

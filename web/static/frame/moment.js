@@ -48,15 +48,18 @@ function pageEvents() {
   return queue ? { queue: queue.name } : {};
 }
 
+// Where the address names a position that is where one is, whatever was read of it so far.
+const here = () => (/^\d+$/.test(at.value ?? "") ? Number(at.value) : live.position.value);
+
 // To the event after this moment (1), or the one before it (-1), of what the page is about.
 export async function step(direction) {
-  const found = await (direction > 0 ? following : previous)(live.position.value, pageEvents());
+  const found = await (direction > 0 ? following : previous)(here(), pageEvents());
   if (found) seekPosition(found.position);
   else if (direction > 0) toNow();
 }
 
-async function following(here, which) {
-  let after = here;
+async function following(position, which) {
+  let after = position;
   while (after != null) {
     const { events, next } = await get("events", { ...which, after, limit: 1, at: null });
     if (events.length) return events[0];
@@ -65,13 +68,13 @@ async function following(here, which) {
   return null;
 }
 
-async function previous(here, which) {
-  for (let page = 1; page <= FARTHEST && here > 0; page += 1) {
-    const after = which.job ? 0 : Math.max(0, here - PAGE - 1);
+async function previous(position, which) {
+  for (let page = 1; page <= FARTHEST && position > 0; page += 1) {
+    const after = which.job ? 0 : Math.max(0, position - PAGE - 1);
     const { events } = await get("events", { ...which, after, limit: 1000, at: null });
-    const found = events.filter((event) => event.position < here).at(-1);
+    const found = events.filter((event) => event.position < position).at(-1);
     if (found || !after) return found;
-    here = after + 1;
+    position = after + 1;
   }
   return null;
 }
