@@ -37,7 +37,7 @@ with moved as (
 ), old as materialized (
     select o.* from (select f.id from folded f where not f.new) f
     -- One probe of the key each, whatever the planner thinks of the table's size.
-    cross join lateral (select j.* from {jobs} j where j.id = f.id limit 1) o
+    cross join lateral (select j.*, j.ctid as place from {jobs} j where j.id = f.id limit 1) o
 ), plain_jobs as materialized (
     select f.*, case when f.created_at < (f.spec ->> 'scheduled_for')::timestamptz
             then (f.spec ->> 'scheduled_for')::timestamptz end as due_at
@@ -201,46 +201,43 @@ with moved as (
         error_type = case when s.status <> 'completed' then s.error_type end,
         fingerprint = case when s.status <> 'completed' then s.fingerprint end,
         template = case when s.status <> 'completed' then s.template end
-    from state s
-    where s.known and j.id = s.id
+    -- By its place: a join by the key would be planned as a scan of the table, small as it was when it was new.
+    from state s join old o on o.id = s.id
+    where s.known and j.ctid = o.place
 ), timed as (
+    -- What counts in the minutes: `since` is what a start waited from, and a completed attempt ran from.
     select f.queue, 'enqueued'::hivelog.event_type as type, null::text as lost_to, f.created_at as at,
-        null::interval as took
+        null::timestamptz as since
     from plain_jobs f where f.new
     union all
     select f.queue, 'started', null, f.started_at,
-        f.started_at - case when not f.new then o.ready_at when f.due_at is null then f.created_at end
+        case when not f.new then o.ready_at when f.due_at is null then f.created_at end
     from plain_jobs f left join old o on o.id = f.id and not f.new
     where f.started_at is not null
     union all
-    select f.queue, 'completed', null, f.ended_at, f.ended_at - coalesce(f.started_at, o.started_at)
+    select f.queue, 'completed', null, f.ended_at, coalesce(f.started_at, o.started_at)
     from plain_jobs f left join old o on o.id = f.id and f.started_at is null
     where f.ended_at is not null
     union all
     select r.queue, r.type, r.data ->> 'to', r.recorded_at, case r.type
-        when 'started' then r.recorded_at - coalesce(r.ready_at, o.ready_at)
-        when 'completed' then r.recorded_at - coalesce(r.started_at, o.started_at) end
+        when 'started' then coalesce(r.ready_at, o.ready_at)
+        when 'completed' then coalesce(r.started_at, o.started_at) end
     from running r
     -- Only the first steps of a batch can need what an earlier batch knew.
     left join old o on o.id = r.stream and (r.type = 'started' and r.ready_at is null
         or r.type = 'completed' and r.started_at is null)
     where r.type in ('enqueued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled', 'expired',
         'lost', 'released', 'requeued')
-), grouped as materialized (
-    -- A row for each second, kind of event and time taken; all that follows counts these few.
-    select g.queue, g.second, to_timestamp(g.second / 60 * 60) as minute, g.type, g.lost_to,
-        round(date_part('epoch', g.took) * 1000) as ms, sum(g.n)::integer as n
+), counted as materialized (
+    -- Many events share their batch's times: count those before anything is computed from them.
+    select t.queue, floor(date_part('epoch', t.at))::bigint as second, t.type, t.lost_to,
+        round(date_part('epoch', t.at - t.since) * 1000) as ms, t.n
     from (
-        -- Many events share their batch's time: count those before anything is computed from it.
-        select t.queue, floor(date_part('epoch', t.at))::bigint as second, t.type, t.lost_to, t.took, t.n
-        from (
-            select t.queue, t.at, t.type, t.lost_to, t.took, count(*) as n from timed t
-            group by t.queue, t.at, t.type, t.lost_to, t.took
-        ) t
-    ) g
-    group by 1, 2, 3, 4, 5, 6
+        select t.queue, t.at, t.type, t.lost_to, t.since, count(*)::integer as n from timed t
+        group by t.queue, t.at, t.type, t.lost_to, t.since
+    ) t
 ), counts as materialized (
-    select g.queue, g.minute,
+    select g.queue, g.second / 60 as minute,
         coalesce(sum(g.n) filter (where g.type = 'enqueued'), 0) as enqueued,
         coalesce(sum(g.n) filter (where g.type = 'started'), 0) as started,
         coalesce(sum(g.n) filter (where g.type = 'completed'), 0) as completed,
@@ -254,17 +251,19 @@ with moved as (
         coalesce(sum(g.n) filter (where g.type = 'started' and g.ms is not null), 0) as waited,
         coalesce(sum(g.n * g.ms) filter (where g.type = 'started'), 0) as wait_ms,
         coalesce(sum(g.n * g.ms) filter (where g.type = 'completed'), 0) as run_ms
-    from grouped g
-    group by g.queue, g.minute
+    from counted g
+    group by g.queue, g.second / 60
 ), spread as materialized (
-    select g.queue, g.minute, g.type = 'started' as waited, hivelog.bucket(g.ms) as slot,
+    select g.queue, g.second / 60 as minute, g.type = 'started' as waited, hivelog.bucket(g.ms) as slot,
         sum(g.n)::integer as n
-    from grouped g where g.ms is not null
+    from counted g where g.ms is not null
     group by 1, 2, 3, 4
 ), minutes as (
     insert into {queue_minutes} as m (queue, minute, enqueued, started, completed, failed, expired, cancelled,
         lost, retried, requeued, released, waited, wait_ms, run_ms, waits, runs, ended_seconds)
-    select c.*, coalesce(s.waits, '{{}}'), coalesce(s.runs, '{{}}'), coalesce(d.ended, '{{}}')
+    select c.queue, to_timestamp(c.minute * 60), c.enqueued, c.started, c.completed, c.failed, c.expired, c.cancelled,
+        c.lost, c.retried, c.requeued, c.released, c.waited, c.wait_ms, c.run_ms,
+        coalesce(s.waits, '{{}}'), coalesce(s.runs, '{{}}'), coalesce(d.ended, '{{}}')
     from counts c
     left join (
         select s.queue, s.minute,
@@ -275,14 +274,14 @@ with moved as (
         from spread s group by s.queue, s.minute
     ) s on s.queue = c.queue and s.minute = c.minute
     left join (
-        select e.queue, e.minute,
+        select e.queue, e.second / 60 as minute,
             hivelog.dense_counts(array_agg((e.second %% 60)::integer), array_agg(e.n)) as ended
         from (
-            select g.queue, g.minute, g.second, sum(g.n)::integer as n from grouped g
+            select g.queue, g.second, sum(g.n)::integer as n from counted g
             where g.type in ('completed', 'failed', 'expired') or g.lost_to = 'failed'
-            group by g.queue, g.minute, g.second
+            group by g.queue, g.second
         ) e
-        group by e.queue, e.minute
+        group by e.queue, e.second / 60
     ) d on d.queue = c.queue and d.minute = c.minute
     on conflict (queue, minute) do update set enqueued = m.enqueued + excluded.enqueued,
         started = m.started + excluded.started, completed = m.completed + excluded.completed,
@@ -297,11 +296,15 @@ with moved as (
 ), hours as (
     insert into {queue_hours} as h (queue, hour, enqueued, started, completed, failed, expired, cancelled, lost,
         retried, requeued, released, waited, wait_ms, run_ms, waits, runs)
-    select x.*, coalesce(s.waits, '{{}}'), coalesce(s.runs, '{{}}')
+    select x.queue, to_timestamp(x.hour * 3600), x.enqueued, x.started, x.completed, x.failed, x.expired, x.cancelled,
+        x.lost, x.retried, x.requeued, x.released, x.waited, x.wait_ms, x.run_ms,
+        coalesce(s.waits, '{{}}'), coalesce(s.runs, '{{}}')
     from (
-        select c.queue, date_trunc('hour', c.minute, 'UTC') as hour, sum(c.enqueued), sum(c.started),
-            sum(c.completed), sum(c.failed), sum(c.expired), sum(c.cancelled), sum(c.lost), sum(c.retried),
-            sum(c.requeued), sum(c.released), sum(c.waited), sum(c.wait_ms), sum(c.run_ms)
+        select c.queue, c.minute / 60 as hour, sum(c.enqueued) as enqueued, sum(c.started) as started,
+            sum(c.completed) as completed, sum(c.failed) as failed, sum(c.expired) as expired,
+            sum(c.cancelled) as cancelled, sum(c.lost) as lost, sum(c.retried) as retried,
+            sum(c.requeued) as requeued, sum(c.released) as released, sum(c.waited) as waited,
+            sum(c.wait_ms) as wait_ms, sum(c.run_ms) as run_ms
         from counts c group by 1, 2
     ) x
     left join (
@@ -311,8 +314,7 @@ with moved as (
             hivelog.dense_counts(array_agg(s.slot) filter (where not s.waited),
                 array_agg(s.n) filter (where not s.waited)) as runs
         from (
-            select s.queue, date_trunc('hour', s.minute, 'UTC') as hour, s.waited, s.slot,
-                sum(s.n)::integer as n
+            select s.queue, s.minute / 60 as hour, s.waited, s.slot, sum(s.n)::integer as n
             from spread s group by 1, 2, 3, 4
         ) s
         group by s.queue, s.hour

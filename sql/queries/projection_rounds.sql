@@ -44,6 +44,13 @@ with moved as (
         case when p.ended is not null then 'completed'::hivelog.event_type end,
         case when p.ended is not null then 'completed'::hivelog.job_status end
     from plain_new p
+), old as materialized (
+    -- The last round of each job that is not new, and its place: rows are changed by that, since a join by the key
+    -- would be planned as a scan of the table, small as it was when it was new.
+    select o.* from (select f.id from folded f where not f.new) f
+    cross join lateral (
+        select r.*, r.ctid as place from {rounds} r where r.job = f.id order by r.began desc limit 1
+    ) o
 ), went_on as (
     update {rounds} r set started = coalesce(f.started, r.started),
         started_at = coalesce(f.started_at, r.started_at), session = coalesce(f.session, r.session),
@@ -52,11 +59,8 @@ with moved as (
         run_level = hivelog.span_level(f.ended - coalesce(f.started, r.started)),
         outcome = case when f.ended is not null then 'completed'::hivelog.event_type end,
         status = case when f.ended is not null then 'completed'::hivelog.job_status end
-    from folded f
-    where f.plain and not f.new and r.job = f.id and r.ended is null
-), old as materialized (
-    select o.* from (select f.id from folded f where not f.plain and not f.new) f
-    cross join lateral (select r.* from {rounds} r where r.job = f.id order by r.began desc limit 1) o
+    from folded f join old o on o.job = f.id
+    where f.plain and o.ended is null and r.ctid = o.place
 ), marked as (
     select b.*,
         b.type in ('enqueued', 'retry_scheduled', 'released', 'requeued', 'rescheduled')
@@ -140,11 +144,12 @@ with moved as (
         wait_level = hivelog.span_level(coalesce(i.started, r.started, i.ended) - r.began),
         run_level = hivelog.span_level(i.ended - coalesce(i.started, r.started))
     from inside i
+    join old o on o.job = i.stream
     left join begun n on n.stream = i.stream and n.round = 1
-    where i.round = 0 and r.job = i.stream and r.ended is null
+    where i.round = 0 and o.ended is null and r.ctid = o.place
 ), left_ended as (
     update {rounds} r set revived = b.position
     from begun b join old o on o.job = b.stream and o.ended is not null
-    where b.round = 1 and b.type = 'requeued' and r.job = o.job and r.began = o.began
+    where b.round = 1 and b.type = 'requeued' and r.ctid = o.place
 )
 select exists (select from moved) as moved

@@ -1,7 +1,8 @@
 """What the past costs on a long log: `python -m tests.bench.past --events 1000000`.
 
-Makes a database of its own with a day of history in 50 queues, builds every projection from it (which is what a
-rebuild does), then asks for random moments over HTTP: all queues' figures, lists, and single jobs' stories.
+Makes a database of its own with a day of history in 50 queues and folds it as a server does; rebuilds every
+projection beside that, comparison included; then asks for random moments over HTTP: all queues' figures, lists, and
+single jobs' stories. With `--keep DIR` the database stays there, and the next run goes on with it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ import psycopg
 from hivelog import embedded
 from hivelog.projections.definitions import PROJECTIONS
 from hivelog.projections.rebuild import rebuild
+from hivelog.projections.runner import Runner
 
 from .installation import Installation
 from .past_log import make
@@ -40,21 +42,48 @@ def main() -> None:
     parser.add_argument("--queues", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=100, help="questions of each kind")
     parser.add_argument("--parent", type=Path, help="where the data is put for the time being")
+    parser.add_argument("--keep", type=Path, help="a folder for the data that stays, or is there already")
+    parser.add_argument("--no-rebuild", action="store_true", help="only ask")
     given = parser.parse_args()
     memory = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout": "30min"}
-    with embedded.temporary(parameters=memory, parent=given.parent) as servers:
+    with (
+        embedded.start(given.keep, parameters=memory)
+        if given.keep
+        else embedded.temporary(parameters=memory, parent=given.parent)
+    ) as servers:
         assert servers.database_url is not None
         assert servers.redis_url is not None
         url = servers.database_url
         installation = Installation(url, servers.redis_url, "queue01", encrypted=False)
         installation.migrate()
-        began = time.monotonic()
-        head = make(url, events=given.events, queues=given.queues)
-        print(f"{head:,} events written, {time.monotonic() - began:.0f} s", flush=True)
-        found = {"events": head, "rebuild": asyncio.run(rebuilt(url, head))}
+        head = filled(url, given.events, given.queues)
+        found: dict[str, Any] = {"events": head}
+        if not given.no_rebuild:
+            found["rebuild"] = asyncio.run(rebuilt(url, head))
         with installation.serving() as (_, base):
             found["answers"] = asyncio.run(asked(base, installation.login, url, head, given.rounds))
     print(json.dumps(found, indent=2))
+
+
+def filled(url: str, events: int, queues: int) -> int:
+    """A log, folded as a server does it; answers its head. One that is there already is taken as it is."""
+    began = time.monotonic()
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select max(position) from hivelog.batches").fetchone()
+    head = int(row[0]) if row and row[0] else 0
+    if head == 0:
+        head = make(url, events=events, queues=queues)
+        print(f"{head:,} events written, {time.monotonic() - began:.0f} s", flush=True)
+    began = time.monotonic()
+    asyncio.run(folded(url))
+    print(f"folded as it comes, {time.monotonic() - began:.0f} s", flush=True)
+    return head
+
+
+async def folded(url: str) -> None:
+    runner = Runner(url)
+    await runner.catch_up()
+    await runner.stop()
 
 
 async def rebuilt(url: str, head: int) -> dict[str, Any]:
@@ -62,9 +91,9 @@ async def rebuilt(url: str, head: int) -> dict[str, Any]:
     seconds: dict[str, float] = {}
     for projection in PROJECTIONS:
         began = time.monotonic()
-        await rebuild(url, projection.name)
+        done = await rebuild(url, projection.name)
         seconds[projection.name] = time.monotonic() - began
-        print(f"{projection.name} built, {seconds[projection.name]:.0f} s", flush=True)
+        print(f"{projection.name} built, {seconds[projection.name]:.1f} s: {done.differences}", flush=True)
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("vacuum analyze")
     rate = head / sum(seconds.values())
