@@ -21,6 +21,7 @@ from ..events.pool import Connection
 
 COUNTS: Final = ("enqueued", "started", "completed", "failed", "expired", "cancelled", "lost", "retried")
 PERCENTILES: Final = ("wait_p50", "wait_p95", "wait_p99", "run_p50", "run_p95", "run_p99")
+ALL: Final = 0  # no queue's number: all of them together, which have rows of their own
 _HOUR: Final = 3600
 _MOST_ROWS: Final = 200_000  # remembered, of all questions together
 _MOST_KEYS: Final = 64

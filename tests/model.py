@@ -11,6 +11,7 @@ from hivelog.events import job
 from hivelog.events.read import Event
 
 MINUTE, HOUR, DAY = 60_000, 3_600_000, 86_400_000
+ALL = 0  # the number of the rows of all queues together
 
 
 def bucket(ms: int) -> int:
@@ -39,7 +40,7 @@ class Model:
     sessions: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def histogram(self, samples: list[Attempt], queue: int, since: int, until: int) -> list[int]:
-        found = Counter(bucket(s.took) for s in samples if s.queue == queue and since <= s.at < until)
+        found = Counter(bucket(s.took) for s in samples if queue in (s.queue, ALL) and since <= s.at < until)
         return [found[n] for n in range(max(found, default=-1) + 1)]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hivelog.projections import checkpoint
 from hivelog.projections.runner import Runner
-from hivelog.projections.series import COUNTS, Asked, Cells, Series
+from hivelog.projections.series import ALL, COUNTS, Asked, Cells, Series
 
 from .histories import History
 from .log_writer import LogWriter
@@ -62,9 +62,10 @@ async def test_buckets_of_any_step(database: str, clock: Clock) -> None:
         first = found.ends[0][1] // 1000 if found.ends else log.now() // 1000
         for step in (60, 300, 3600):
             upto = (log.now() // 1000 // step + 1) * step
-            for grouped, spread in ((False, True), (True, False)):
+            each = tuple(log.queues.values())
+            for queues, grouped, spread in ((each, False, True), ((ALL,), False, True), (each, True, False)):
                 asked = Asked(
-                    queues=tuple(log.queues.values()), start=first // step * step, upto=upto, step=step,
+                    queues=queues, start=first // step * step, upto=upto, step=step,
                     grouped=grouped, spread=spread,
                 )  # fmt: skip
                 assert rounded((await series.read(connection, asked)).cells) == rounded(expected(found, asked))

@@ -8,7 +8,7 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..events import times
-from ..projections.series import COUNTS, PERCENTILES, Asked, Found
+from ..projections.series import ALL, COUNTS, PERCENTILES, Asked, Found
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
@@ -103,6 +103,8 @@ async def _asked(call: Call, queues: tuple[int, ...]) -> Asked:
     grouped = _one_of(call, "group", ("queue", "none"), "none") == "queue"
     spread = _one_of(call, "percentiles", ("true", "false"), "false" if grouped else "true") == "true"
     step = _step(call, upto - start)
+    if call.text("queue") is None and not grouped and call.caller.queues is None:
+        queues = (ALL,)
     first, last = start // 1000 // step, -(-upto // (1000 * step))
     asked = Asked(
         queues=queues, start=first * step, upto=last * step, step=step, grouped=grouped, spread=spread

@@ -24,7 +24,7 @@ begin
     return longer;
 end $$;
 -- Sparse counts {slot: count} -> array whose element slot + 1 is the count; empty for no counts.
-create or replace function hivelog.dense_counts(slots integer[], counts integer[]) returns integer[]
+create or replace function hivelog.counts_by_slot(slots integer[], counts integer[]) returns integer[]
 language plpgsql immutable parallel safe as $$
 declare
     dense integer[] := '{}'; last integer := -1;

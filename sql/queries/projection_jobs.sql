@@ -7,6 +7,7 @@
 -- completed need no order among their events: `folded` groups them, and that is most of the work there is
 -- (CTEs plain_*). The others are sorted by version; running maxima over that order carry what the end of an
 -- attempt needs: when it started, since when it was able to (CTEs from `running` to `mixed_state`).
+-- Minutes and hours of all queues together are written as those of queue 0.
 -- In SQL an event type's order is its number, and `payload_erased` is the last that concerns a job.
 with moved as (
     update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
@@ -237,7 +238,7 @@ with moved as (
         group by t.queue, t.at, t.type, t.lost_to, t.since
     ) t
 ), counts as materialized (
-    select g.queue, g.second / 60 as minute,
+    select coalesce(g.queue, 0) as queue, g.second / 60 as minute,
         coalesce(sum(g.n) filter (where g.type = 'enqueued'), 0) as enqueued,
         coalesce(sum(g.n) filter (where g.type = 'started'), 0) as started,
         coalesce(sum(g.n) filter (where g.type = 'completed'), 0) as completed,
@@ -252,12 +253,12 @@ with moved as (
         coalesce(sum(g.n * g.ms) filter (where g.type = 'started'), 0) as wait_ms,
         coalesce(sum(g.n * g.ms) filter (where g.type = 'completed'), 0) as run_ms
     from counted g
-    group by g.queue, g.second / 60
+    group by g.second / 60, grouping sets ((g.queue), ())
 ), spread as materialized (
-    select g.queue, g.second / 60 as minute, g.type = 'started' as waited, hivelog.bucket(g.ms) as slot,
-        sum(g.n)::integer as n
+    select coalesce(g.queue, 0) as queue, g.second / 60 as minute, g.type = 'started' as waited,
+        hivelog.bucket(g.ms) as slot, sum(g.n)::integer as n
     from counted g where g.ms is not null
-    group by 1, 2, 3, 4
+    group by g.second / 60, g.type = 'started', hivelog.bucket(g.ms), grouping sets ((g.queue), ())
 ), minutes as (
     insert into {queue_minutes} as m (queue, minute, enqueued, started, completed, failed, expired, cancelled,
         lost, retried, requeued, released, waited, wait_ms, run_ms, waits, runs, ended_seconds)
@@ -267,19 +268,19 @@ with moved as (
     from counts c
     left join (
         select s.queue, s.minute,
-            hivelog.dense_counts(array_agg(s.slot) filter (where s.waited),
+            hivelog.counts_by_slot(array_agg(s.slot) filter (where s.waited),
                 array_agg(s.n) filter (where s.waited)) as waits,
-            hivelog.dense_counts(array_agg(s.slot) filter (where not s.waited),
+            hivelog.counts_by_slot(array_agg(s.slot) filter (where not s.waited),
                 array_agg(s.n) filter (where not s.waited)) as runs
         from spread s group by s.queue, s.minute
     ) s on s.queue = c.queue and s.minute = c.minute
     left join (
         select e.queue, e.second / 60 as minute,
-            hivelog.dense_counts(array_agg((e.second %% 60)::integer), array_agg(e.n)) as ended
+            hivelog.counts_by_slot(array_agg((e.second %% 60)::integer), array_agg(e.n)) as ended
         from (
-            select g.queue, g.second, sum(g.n)::integer as n from counted g
+            select coalesce(g.queue, 0) as queue, g.second, sum(g.n)::integer as n from counted g
             where g.type in ('completed', 'failed', 'expired') or g.lost_to = 'failed'
-            group by g.queue, g.second
+            group by g.second, grouping sets ((g.queue), ())
         ) e
         group by e.queue, e.second / 60
     ) d on d.queue = c.queue and d.minute = c.minute
@@ -309,9 +310,9 @@ with moved as (
     ) x
     left join (
         select s.queue, s.hour,
-            hivelog.dense_counts(array_agg(s.slot) filter (where s.waited),
+            hivelog.counts_by_slot(array_agg(s.slot) filter (where s.waited),
                 array_agg(s.n) filter (where s.waited)) as waits,
-            hivelog.dense_counts(array_agg(s.slot) filter (where not s.waited),
+            hivelog.counts_by_slot(array_agg(s.slot) filter (where not s.waited),
                 array_agg(s.n) filter (where not s.waited)) as runs
         from (
             select s.queue, s.minute / 60 as hour, s.waited, s.slot, sum(s.n)::integer as n

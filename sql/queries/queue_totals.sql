@@ -11,7 +11,7 @@ with edge as materialized (
 ), hours as materialized (
     select h.*, h.hour < e.newest as closed
     from edge e, hivelog.queue_hours h
-    where h.hour >= coalesce(%(since)s::timestamptz, '-infinity')
+    where h.hour >= coalesce(%(since)s::timestamptz, '-infinity') and h.queue > 0
 ), parts as (
     select h.queue, h.closed, sum(h.enqueued)::bigint as enqueued, sum(h.started)::bigint as started,
         sum(h.completed)::bigint as completed, sum(h.failed)::bigint as failed,

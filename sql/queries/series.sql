@@ -1,5 +1,5 @@
 -- What happened in queues over time, by buckets of one length; buckets without events are not answered.
--- Parameters: queues (numbers), start, upto (buckets from start until before upto), step (an interval of whole
+-- Parameters: queues (numbers; 0: all together), start, upto (buckets from start until before upto), step (an interval of whole
 -- minutes; buckets begin at multiples of it since 1970), hourly (whether hours are fine enough to be read),
 -- grouped (a series a queue), spread (with percentiles, which cost most).
 -- Answer: a row at least: position (the log's head), now, projected (up to where the counts have folded it),

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import psycopg
+from hivelog.projections import checkpoint
+from hivelog.projections.definitions import PROJECTIONS, Projection
 
 from .contenders import ROOT
 
@@ -44,6 +47,14 @@ def fill(url: str, jobs: int) -> Iterator[str]:
         connection.execute("analyze")
 
 
+def head(url: str) -> int:
+    """The log's last position."""
+    with psycopg.connect(url) as connection:
+        row = connection.execute("select max(position) from hivelog.batches").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 def _numbers(connection: psycopg.Connection[Any]) -> dict[str, Any]:
     queues = connection.execute(
         "select array_agg(id order by name) from hivelog.queues where name like 'queue-%'"
@@ -71,6 +82,34 @@ def _partitions(connection: psycopg.Connection[Any], ahead: int) -> None:
     size = connection.execute("select hivelog.partition_size()").fetchone()
     assert size is not None
     connection.execute("select hivelog.ensure_partitions(%s)", (2 + ahead // size[0],))
+
+
+async def fold(url: str) -> None:
+    """Every projection, side by side and in large batches, as a rebuild does: the indexes that only readers need
+    come last."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        tables = [table for projection in PROJECTIONS for table in projection.tables]
+        indexes = connection.execute(
+            "select indexrelid::regclass::text, pg_get_indexdef(indexrelid) from pg_index"
+            " where not indisprimary and indrelid = any (%s::regclass[])", ([f"hivelog.{name}" for name in tables],)
+        ).fetchall()  # fmt: skip
+        for name, _ in indexes:
+            connection.execute(f"drop index {name}")
+        await asyncio.gather(*(_fold(url, projection) for projection in PROJECTIONS))
+        connection.execute("set maintenance_work_mem = '512MB'")
+        for _, definition in indexes:
+            connection.execute(definition)
+        connection.execute("vacuum analyze")
+
+
+async def _fold(url: str, projection: Projection) -> None:
+    connection = await checkpoint.connect(url)
+    await connection.execute("set synchronous_commit = off")
+    found = await checkpoint.checkpoints(connection)
+    at = next(each for each in found if each.live and each.name == projection.name)
+    while await checkpoint.advance(connection, projection, at, 100_000) is checkpoint.Step.MOVED:
+        pass
+    await connection.close()
 
 
 def index_for_search(url: str, jobs: int) -> None:

@@ -27,10 +27,14 @@ Process = subprocess.Popen[bytes]
 class Installation:
     """Where it stands, who may log in, and how its processes are started and stopped."""
 
-    def __init__(self, database_url: str, redis_url: str, queue: str, *, encrypted: bool) -> None:
+    def __init__(
+        self, database_url: str, redis_url: str, queue: str, *, encrypted: bool, folder: Path | None = None
+    ) -> None:
+        """`folder`: where its keys are kept; a new one unless given."""
         self.database_url, self.redis_url = database_url, redis_url
         self.queue, self.encrypted = queue, encrypted
-        self.folder = Path(tempfile.mkdtemp(prefix="hivelog-bench-side-"))
+        self.folder = folder or Path(tempfile.mkdtemp(prefix="hivelog-bench-side-"))
+        self.folder.mkdir(exist_ok=True)
         self.echo = self.folder / "echo"
         self.token = secrets.token_urlsafe(24)
         self.environment = self._settings()
