@@ -146,7 +146,8 @@ class Indexer:
             key = self._vault.key_of(job.bytes, salt, kek, wrapped)
             payload, errors = _opened(key, rows)
             terms = search_terms.terms_of(payload, errors)
-        except (VaultError, msgspec.DecodeError) as error:
+        except (VaultError, msgspec.DecodeError, UnicodeDecodeError) as error:
+            # Its step is written all the same: what can never be read must not stop what can.
             _log.warning("job_not_searchable", job=str(job), error=type(error).__name__)
             return ""
         keys = self._vault.keys

@@ -20,6 +20,7 @@ from hivelog.broker.jobs import move_of
 from hivelog.events.batch import Part
 from hivelog.events.job import Decision, Erase, decide
 from hivelog.events.keyring import Keyring
+from hivelog.events.pool import make_pool
 from hivelog.events.vault import Vault
 from hivelog.projections import jobs, search, search_terms
 from hivelog.projections.search import Indexer
@@ -27,6 +28,7 @@ from hivelog.settings import Settings
 from hypothesis import given
 from hypothesis import strategies as st
 
+from .log_writer import LogWriter
 from .web_world import World, served, until
 
 KEY, NEWER = (urlsafe_b64encode(os.urandom(32)).decode() for _ in range(2))
@@ -390,3 +392,23 @@ def connection_of_run(servers: Any) -> Any:
 
 def _json(value: Any) -> bytes:
     return msgspec.json.encode(value)
+
+
+@pytest.mark.parametrize("body", [b"not json", b"", b"NULL", b'"\xff"', b'"\x00"', b'"\\u0000"', "\ufffe".encode()])
+async def test_a_body_that_is_no_json_stops_nobody(database: str, body: bytes) -> None:
+    """SQL, or another program, wrote it: its job is found by its id, and those after it by what they carry."""
+    log = LogWriter(database)
+    log.queue("q")
+    odd, sound = log.enqueue("q"), log.enqueue("q")
+    log.append(Part(enqueues=[odd, sound]))
+    for item, carried in ((odd, body), (sound, b'{"user": "quokka"}')):
+        log.conn.execute(
+            "insert into hivelog.vault (job, slot, token, salt, body) values (%s, 0, 0, '\\x00', %s)"
+            " on conflict (job, slot, token) do update set body = excluded.body", (UUID(bytes=item.job), carried),
+        )  # fmt: skip
+    async with make_pool(database, size=1) as pool:
+        await Indexer(pool, Vault(None)).catch_up()
+    found = dict(log.conn.execute("select job, terms::text from hivelog.search").fetchall())
+    assert search_terms.tail(str(UUID(bytes=odd.job))) in found[UUID(bytes=odd.job)]
+    assert "quokka" in found[UUID(bytes=sound.job)]
+    log.close()
