@@ -15,10 +15,12 @@ with ranges as (
         select j.id, j.queue, j.status from hivelog.jobs j
         where j.queue = r.queue and j.status = r.status
             and j.id < least(%(before)s::uuid, %(high)s::uuid) and j.id >= %(low)s::uuid
-            and j.enqueued <= %(position)s::bigint and j.ended_at <= %(now)s::timestamptz
-            and (j.position <= %(position)s::bigint or j.ended_at < %(now)s::timestamptz or exists (
-                select from hivelog.rounds o where o.job = j.id and o.ended <= %(position)s::bigint
-                    and o.status = j.status and o.revived is null))
+            -- Within coalesce, so that the planner cannot take these three for independent, expect next to nothing,
+            -- and read and sort the whole range instead of its end.
+            and coalesce(j.enqueued <= %(position)s::bigint and j.ended_at <= %(now)s::timestamptz
+                and (j.position <= %(position)s::bigint or j.ended_at < %(now)s::timestamptz or exists (
+                    select from hivelog.rounds o where o.job = j.id and o.ended <= %(position)s::bigint
+                        and o.status = j.status and o.revived is null)), false)
             and (%(type)s::integer is null or j.type = %(type)s)
             and (%(source)s::text is null or j.source = %(source)s)
             and (%(since)s::timestamptz is null or j.created_at >= %(since)s)
