@@ -52,8 +52,13 @@ class Checkpoint(Struct):
 async def connect(url: str) -> Connection:
     """A connection for folding."""
     connection = await pool.connect(url, "hivelog projections")
-    await connection.execute(_SETTINGS)
+    await prepare(connection)
     return connection
+
+
+async def prepare(connection: Connection) -> None:
+    """Have it plan as folding needs it; within a transaction that is rolled back, only until then."""
+    await connection.execute(_SETTINGS)
 
 
 async def checkpoints(connection: Connection) -> list[Checkpoint]:

@@ -1,7 +1,7 @@
 """Which projections there are: the statement that folds a batch, and the tables it writes.
 
 A generation that is not live has tables of its own, `<table>_g<n>`; the live one has the plain names, so
-that readers and reports need not know of generations.
+that readers and reports need not know of generations. One below 0 is a session's own, in temporary tables.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Projection:
 
     def table(self, table: str, generation: int, *, live: bool) -> composed.Identifier:
         """The table's name in a generation."""
+        if generation < 0:
+            return composed.Identifier("pg_temp", table)
         return composed.Identifier(SCHEMA, table if live else f"{table}_g{generation}")
 
 

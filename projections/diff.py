@@ -1,8 +1,9 @@
 """Holds everything that is derived from the log against the log: `hivelog diff`.
 
-One snapshot, one pass: each job's stream is folded in Python and compared with its projected row and its
-live row; marks with the live tables; minutes with hours. There are no differences; where there is one, a
-rebuild mends the projections, and a difference in a live table or a mark is a bug worth a report.
+One snapshot: each job's stream is folded in Python and compared with its projected row and its live row;
+marks with the live tables; minutes with hours; and every row of every projection with what folding the log
+once more makes (`diff_folded`). There are no differences; where there is one, a rebuild mends the
+projections, and a difference in a live table or a mark is a bug worth a report.
 """
 
 from __future__ import annotations
@@ -23,16 +24,17 @@ from ..events.log import milliseconds
 from ..events.pool import Connection
 from ..events.read import Event, head
 from .checkpoint import checkpoints
+from .diff_folded import differing
 
 _PAGE = 2000
 _LIVE = {"pending": "pending", "ready": "queued", "lease": "processing"}
 
 
 class Difference(Struct, frozen=True):
-    """Two places that disagree. `where`: log, jobs, live, marks, queue_minutes; `what`: a field."""
+    """Two places that disagree. `where`: log, live, marks, or a projection's table; `what`: a field."""
 
     where: str
-    subject: str  # a job id or a queue
+    subject: str  # a job id, a queue, or a row's key
     what: str
     expected: Any
     found: Any
@@ -83,12 +85,9 @@ async def diff(
 
 async def _compare(connection: Connection, most: int, progress: Callable[[int], None] | None) -> Compared:
     result = Compared((await head(connection)).position, 0, [])
-    for at in await checkpoints(connection):
-        if at.live and at.position != result.position:
-            result.differences.append(Difference("log", at.name, "position", result.position, at.position))
-    for where, query in (("marks", "diff_marks"), ("queue_minutes", "diff_minutes")):
-        for queue, what, one, other in await (await connection.execute(sql.load(query))).fetchall():
-            result.differences.append(Difference(where, queue, what, int(one), int(other)))
+    result.differences += await _behind(connection, result.position)
+    result.differences += await _figures(connection)
+    result.differences += await _rows_of_projections(connection, most)
     async for differences in _jobs(connection):
         result.jobs += 1
         result.differences += differences
@@ -98,6 +97,34 @@ async def _compare(connection: Connection, most: int, progress: Callable[[int], 
             result.differences, result.complete = result.differences[:most], False
             break
     return result
+
+
+async def _behind(connection: Connection, position: int) -> list[Difference]:
+    """Projections that have not come as far as the log."""
+    return [
+        Difference("log", at.name, "position", position, at.position)
+        for at in await checkpoints(connection)
+        if at.live and at.position != position
+    ]
+
+
+async def _figures(connection: Connection) -> list[Difference]:
+    """Marks against the live tables, minutes against hours."""
+    found = []
+    for where, query in (("marks", "diff_marks"), ("queue_minutes", "diff_minutes")):
+        for queue, what, one, other in await (await connection.execute(sql.load(query))).fetchall():
+            found.append(Difference(where, queue, what, int(one), int(other)))
+    return found
+
+
+async def _rows_of_projections(connection: Connection, most: int) -> list[Difference]:
+    """Most fields of a job are left to the core's own folding (`_jobs`)."""
+    told = ("row", *_FIELDS)
+    return [
+        Difference(table, *row)
+        async for table, *row in differing(connection, most=most)
+        if table != "jobs" or row[1] not in told
+    ]
 
 
 async def _jobs(connection: Connection) -> AsyncIterator[list[Difference]]:

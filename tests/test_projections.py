@@ -303,3 +303,37 @@ async def test_a_difference_is_found(database: str) -> None:
         ("marks", "processing"), ("jobs", "attempt"), ("live", "table"),
     ]  # fmt: skip
     log.close()
+
+
+@pytest.mark.parametrize(
+    ("table", "what", "change"),
+    [
+        ("rounds", "wait_level", "update hivelog.rounds set wait_level = 9 where ended is null"),
+        ("rounds", "row", "delete from hivelog.rounds where outcome = 'failed'"),
+        ("failures", "count", "update hivelog.failures set count = count + 1"),
+        ("workers", "completed", "update hivelog.workers set completed = 0"),
+        ("workers", "row", "delete from hivelog.workers"),
+        ("queue_minutes", "wait_ms", "update hivelog.queue_minutes set wait_ms = wait_ms + 1"),
+        ("queue_hours", "row", "delete from hivelog.queue_hours"),
+        ("jobs", "source", "update hivelog.jobs set source = 'x' where status = 'completed'"),
+    ],
+)
+async def test_a_difference_in_any_projection_is_found(
+    database: str, table: str, what: str, change: str
+) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    [token] = log.conn.execute("select token, job from hivelog.leases order by token limit 1").fetchall()
+    log.append(Part(ends=[end(token[1], token[0], "failed")]))
+    runner = Runner(database)
+    await runner.catch_up()
+    await runner.stop()
+    connection = await checkpoint.connect(database)
+    assert (await diff(connection)).differences == []
+    log.conn.execute(change)
+    found = (await diff(connection)).differences
+    assert (table, what) in {(d.where, d.what) for d in found}
+    await rebuild(database, next(p.name for p in PROJECTIONS if table in p.tables))
+    assert (await diff(connection)).differences == []
+    await connection.close()
+    log.close()
