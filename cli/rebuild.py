@@ -60,23 +60,43 @@ def rebuild(
         return _drop(data, [name for name in wanted if name not in (_REDIS, _SEARCH)], as_json)
     import uvloop
 
+    projections = [name for name in wanted if name not in (_REDIS, _SEARCH)]
+    done = []
     with database(Target(None, None, data)) as settings:
-        done = [uvloop.run(_rebuild(settings, name, keep, as_json)) for name in wanted]
+        if projections:
+            done += uvloop.run(_projections(settings, projections, keep, as_json))
+        done += [
+            uvloop.run(_other(settings, name, as_json)) for name in wanted if name not in projections
+        ]
     if as_json:
         output.print_json({"rebuilt": done})
     return 0
 
 
-async def _rebuild(settings: Any, name: str, keep: bool, as_json: bool) -> dict[str, Any]:
+async def _projections(
+    settings: Any, names: list[str], keep: bool, as_json: bool
+) -> list[dict[str, Any]]:
+    from ..projections.rebuild import rebuild_all
+
+    with output.progress(f"Rebuilding {', '.join(names)}", quiet=as_json) as report:
+        made = await rebuild_all(settings.database_url, names, progress=report, keep=keep)
+    return [
+        _told({"name": each.name, "position": each.position, "differences": each.differences}, as_json)
+        for each in made
+    ]
+
+
+async def _other(settings: Any, name: str, as_json: bool) -> dict[str, Any]:
     with output.progress(f"Rebuilding {name}", quiet=as_json) as report:
-        if name == _SEARCH:
-            made = await _search(settings, report)
-        else:
-            made = await (_redis(settings) if name == _REDIS else _projection(settings, name, keep, report))
+        made = await (_search(settings, report) if name == _SEARCH else _redis(settings))
+    return _told(made, as_json)
+
+
+def _told(made: dict[str, Any], as_json: bool) -> dict[str, Any]:
     if not as_json:
         differed = sum((made["differences"] or {}).values())
         told = f"; [red]{differed:,} rows had been wrong[/]" if differed else ""
-        output.say(f"{name} rebuilt up to position {made['position']:,}{told}")
+        output.say(f"{made['name']} rebuilt up to position {made['position']:,}{told}")
     return made
 
 
@@ -95,13 +115,6 @@ def _drop(data: Any, names: list[str], as_json: bool) -> int:
     for name, numbers in dropped.items():
         output.say(f"{name}: {len(numbers)} old generations dropped")
     return 0
-
-
-async def _projection(settings: Any, name: str, keep: bool, report: Report) -> dict[str, Any]:
-    from ..projections.rebuild import rebuild as rebuild_projection
-
-    made = await rebuild_projection(settings.database_url, name, progress=report, keep=keep)
-    return {"name": name, "position": made.position, "differences": made.differences}
 
 
 async def _search(settings: Any, report: Report) -> dict[str, Any]:
