@@ -41,7 +41,7 @@ MAX_BYTES: Final = 16 * 1024 * 1024
 _TURN: Final = 500
 
 
-class Accepted(Struct, frozen=True):
+class Accepted(Struct, frozen=True, gc=False):
     """A job that is in the log. `replayed`: it was there before, under the same idempotency key."""
 
     job: bytes
@@ -57,7 +57,7 @@ class AcceptedMany(Struct, frozen=True):
     replayed: bool = False
 
 
-class Item(Struct, frozen=True):
+class Item(Struct, frozen=True, gc=False):
     """One job of a bulk; `options` are the metadata of the API."""
 
     queue: str

@@ -19,7 +19,7 @@ _TRIES: Final = 5
 _FIRST_PAUSE: Final = 0.1  # s; doubled each time, half of it jitter
 
 
-class BulkItem(Struct, frozen=True):
+class BulkItem(Struct, frozen=True, gc=False):
     """One job of a bulk, as `POST /jobs` takes it."""
 
     queue: str

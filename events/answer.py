@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 import msgspec
@@ -12,19 +12,24 @@ from . import arrays
 from .batch import Appended, Mark, Outcome, Part, Refused, Section, Start, Started
 from .times import milliseconds
 
+# Where the fields of hivelog.append stand: head, first, recorded_at; refused_*; t_*, p_*; m_*.
+_REFUSED: Final = 3
+_STARTED: Final = 7
+_MARKS: Final = 19
+
 
 def appended(batch_id: bytes, epoch: int, parts: list[Part], row: list[bytes | None]) -> Appended:
-    """From the columns of sql/queries/append_*.sql, as wire values."""
+    """From the fields of what `hivelog.append` answers, as wire values."""
     head, first, at = arrays.load_bigint(row[0]), arrays.load_bigint(row[1]), arrays.load_timestamp(row[2])
-    refused = _refusals(row[3:7])
+    refused = _refusals(row[_REFUSED:_STARTED])
     marks = [
         Mark(*values)
         for values in zip(
-            arrays.load_smallints(row[7]), arrays.load_integers(row[8]), arrays.load_integers(row[9]),
-            arrays.load_integers(row[10]), strict=True,
+            arrays.load_smallints(row[_MARKS]), arrays.load_integers(row[_MARKS + 1]),
+            arrays.load_integers(row[_MARKS + 2]), arrays.load_integers(row[_MARKS + 3]), strict=True,
         )
     ]  # fmt: skip
-    started = _started(parts, head, row[11:]) if len(row) > 11 and row[11] is not None else []
+    started = _started(parts, head, row[_STARTED:_MARKS]) if row[_STARTED] is not None else []
     outcomes = _share(parts, head, first, at, refused, started)
     return Appended(batch_id, epoch, first, head, at, parts, outcomes, marks)
 
@@ -70,7 +75,7 @@ def _started(parts: list[Part], head: int, row: Any) -> list[Started]:
 
 def _wanted(parts: list[Part], row: Any) -> list[Start]:
     """The starts that were asked for by id; where the database chose, those and its choice."""
-    if row and row[0] is not None:
+    if row[0] is not None:
         return [
             Start(session, queue, 0, priority, job)
             for session, queue, priority, job in zip(

@@ -121,7 +121,7 @@ class Pick(Struct, gc=False):
     limit: int
 
 
-class Part(Struct):
+class Part(Struct, gc=False):
     """One caller's commands. `patient` parts outlive a database outage instead of failing with it.
 
     `epoch`: the life of the log that they were decided in; in another, tokens, versions and the numbers of
@@ -192,7 +192,7 @@ class Refused(Struct, gc=False):
     job: bytes | None = None
 
 
-class Outcome(Struct):
+class Outcome(Struct, gc=False):
     """A part's share of the answer. What is not in `refused` was accepted; ordinals count from 0."""
 
     head: int
@@ -202,7 +202,7 @@ class Outcome(Struct):
     started: list[Started]
 
 
-class Appended(Struct):
+class Appended(Struct, gc=False):
     """A batch that is in the log."""
 
     batch_id: bytes

@@ -24,7 +24,7 @@ from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
 from .memory import Memory
 from .parameters import CALLS, call_of, parameters
-from .statement import Statements, columns
+from .statement import Statements, fields
 from .times import milliseconds as milliseconds
 
 _log = structlog.get_logger(__name__)
@@ -138,7 +138,7 @@ class Log:
         assert flight.answer is not None
         assert self._connection is not None
         try:
-            row = columns(await flight.answer)
+            row = fields(await flight.answer)
         except psycopg.Error as error:
             raise self._translate(error, flight) from error
         except BaseException:

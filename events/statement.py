@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Generator, Mapping, Sequence
 from functools import partial
+from struct import Struct
 from typing import Any, Final, TypeAlias, TypeVar
 
 import psycopg
@@ -28,6 +29,9 @@ _BINARY, _TEXT = 1, 0
 # uvloop stops to watch a socket on which an error is pending (its peer died with our call unread) and calls
 # nobody; so whoever waits looks for himself now and then, as psycopg does.
 _LOOK: Final = 0.1
+# A record on the wire: how many fields, and of each the object id of its type and its length (-1: NULL).
+_COUNT: Final = Struct(">i")
+_FIELD: Final = Struct(">Ii")
 
 
 class Statements:
@@ -54,11 +58,6 @@ class Statements:
         """Steps for `connection.wait`, which blocks or awaits as the connection does."""
         for name, query in self._queries.items():
             yield from _run(self._pgconn, partial(self._pgconn.send_prepare, name, query))
-
-    def execute(self, name: str, values: Sequence[Value]) -> Steps[list[bytes | None]]:
-        """Steps of a whole call, for connections that block."""
-        result = yield from _run(self._pgconn, partial(self._send, name, values))
-        return columns(result)
 
     def start(self, name: str, values: Sequence[Value]) -> asyncio.Future[PGresult]:
         """Send a call; its answer comes by itself. Raises psycopg errors.
@@ -140,11 +139,20 @@ def _numbered(query: str) -> bytes:
     return first + b"".join(b"$%d%s" % (number, text) for number, text in enumerate(rest, 1))
 
 
-def columns(result: PGresult) -> list[bytes | None]:
-    """The columns of the single row as wire values. Raises psycopg errors."""
+def fields(result: PGresult) -> list[bytes | None]:
+    """The fields of the record that is the answer's only value, as wire values. Raises psycopg errors."""
     if result.status != ExecStatus.TUPLES_OK:
         raise errors.error_from_result(result)
-    return [result.get_value(0, column) for column in range(result.nfields)]
+    record = result.get_value(0, 0)
+    assert record is not None
+    found: list[bytes | None] = []
+    at = _COUNT.size
+    for _ in range(_COUNT.unpack_from(record)[0]):
+        _, size = _FIELD.unpack_from(record, at)
+        at += _FIELD.size
+        found.append(None if size < 0 else record[at : at + size])
+        at += max(size, 0)
+    return found
 
 
 def _run(pgconn: PGconn, send: Any) -> Steps[PGresult]:

@@ -65,11 +65,12 @@ begin
             using errcode = 'HL001';
     end if;
 
-    -- Bodies first: the slow part needs no lock, and rolls back with the rest.
+    -- Bodies first: the slow part needs no lock, and rolls back with the rest. Here and below elements are taken by
+    -- their numbers: PL/pgSQL keeps arrays expanded, and `unnest` costs a store of rows for each of them.
     if n_body is not null then
         insert into hivelog.vault (job, slot, kek, salt, wrapped, body)
-        select * from unnest(n_job, array_fill(0::smallint, array[cardinality(n_job)]),
-            n_kek, n_salt, n_wrapped, n_body);
+        select n_job[n], 0, n_kek[n], n_salt[n], n_wrapped[n], n_body[n]
+        from generate_series(1, cardinality(n_job)) n;
     end if;
     if e_large then
         insert into hivelog.vault (job, slot, token, body)
@@ -116,10 +117,9 @@ begin
         with able as (
             insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
                 size, expires_at, spec)
-            select u.job, h + u.n, main_queue, u.priority, u.type, 1, 0, 0, u.size, u.expires,
-                n_spec[u.spec]
-            from unnest(n_job, n_priority, n_type, n_size, n_expires, n_spec_of) with ordinality
-                u (job, priority, type, size, expires, spec, n)
+            select n_job[n], h + n, main_queue, n_priority[n], n_type[n], 1, 0, 0, n_size[n], n_expires[n],
+                n_spec[n_spec_of[n]]
+            from generate_series(1, k) n
         ), batch as (
             insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
             values (head, h + 1, t, live_epoch, in_batch)
@@ -130,10 +130,9 @@ begin
         )
         insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
             queue, body_digest, correlation, data)
-        select h + u.n, t, u.job, 1, 'enqueued', u.actor, u.size, main_queue, u.digest, u.correlation,
-            n_spec[u.spec]
-        from unnest(n_job, n_actor, n_size, n_digest, n_correlation, n_spec_of) with ordinality
-            u (job, actor, size, digest, correlation, spec, n);
+        select h + n, t, n_job[n], 1, 'enqueued', n_actor[n], n_size[n], main_queue, n_digest[n], n_correlation[n],
+            n_spec[n_spec_of[n]]
+        from generate_series(1, k) n;
         return;
     end if;
     if n_job is not null then
@@ -163,28 +162,23 @@ begin
         -- A worker's turn: ends of leases, then starts by id. Here and in the functions below `between` and
         -- `any (array[..])` stand where `=` would do: by `=` PostgreSQL may join with all of a live table too, and
         -- beside an old snapshot, where it is mostly dead rows, it takes that for cheap. This it can only look up.
-        with i as (
-            select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest, e_slot, e_body)
-                u (job, token, event, actor, data, size, digest, slot, body)
-        ), gone as (
-            delete from hivelog.leases l using i
-            where l.job between i.job and i.job and l.token = i.token
-                and hivelog.end_allowed(i.event, l.cancelling, l.session, null)
-            returning l.job, l.version, l.queue, l.attempt, coalesce(i.actor, l.session) as actor,
-                i.event, i.data, i.size, i.digest, l.token, i.slot, i.body
+        with gone as (
+            delete from hivelog.leases l using generate_series(1, cardinality(e_job)) n
+            where l.job between e_job[n] and e_job[n] and l.token = e_token[n]
+                and hivelog.end_allowed(e_event[n], l.cancelling, l.session, null)
+            returning l.job, l.version, l.queue, l.attempt, coalesce(e_actor[n], l.session) as actor,
+                e_event[n] as event, e_data[n] as data, e_size[n] as size, e_digest[n] as digest, l.token,
+                e_slot[n] as slot, e_body[n] as body
         ), kept as (
             insert into hivelog.vault (job, slot, token, body)
             select g.job, g.slot, g.token, g.body from gone g where g.body is not null and not e_large
         ), over as materialized (
             select h + row_number() over () as pos, g.* from gone g
-        ), want as (
-            select * from unnest(s_queue, s_type, s_priority, s_job) with ordinality
-                u (queue, type, priority, job, n)
         ), taken as (
-            delete from hivelog.ready r using want w
-            where r.queue = any (array[w.queue]) and r.type = w.type and r.priority = w.priority and r.job = w.job
-                and (r.expires_at is null or r.expires_at > t)
-            returning w.n, r.*
+            delete from hivelog.ready r using generate_series(1, named) n
+            where r.queue = any (array[s_queue[n]]) and r.type = s_type[n] and r.priority = s_priority[n]
+                and r.job = s_job[n] and (r.expires_at is null or r.expires_at > t)
+            returning n, r.*
         ), started as materialized (
             select h + (select count(*) from over) + row_number() over () as pos, x.* from taken x
         ), leased as (
@@ -206,7 +200,7 @@ begin
                 main_queue, s.attempt + 1, null, null
             from started s
         )
-        select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+        select array_agg(s.n), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
             array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
             array_agg(v.body), (select array_agg(o.queue) from over o)
         into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body, q

@@ -1,8 +1,6 @@
--- hivelog.append for a batch that only enqueues (events/parameters.py): each parameter and each
--- column of an answer costs time of its own, and most batches need few of them.
-select head, first, recorded_at, refused_section, refused_n, refused_code, refused_job,
-    m_queue, m_pending, m_ready, m_running
-from hivelog.append(
+-- hivelog.append for a batch that only enqueues (events/parameters.py): each parameter costs
+-- time of its own, and most batches need few of them. The answer is a record, as in append_any.sql.
+select hivelog.append(
     %s::uuid, %s::integer,
     n_job => %s::uuid[], n_queue => %s::smallint[], n_type => %s::integer[], n_priority => %s::smallint[],
     n_actor => %s::integer[], n_due => %s::timestamptz[], n_expires => %s::timestamptz[],
