@@ -23,15 +23,13 @@ begin
         from hivelog.append_end_returns(e_job, e_token, e_event, e_due, e_retry, alive, t);
         c := array_fill(0, array[coalesce(cardinality(q), 0)]);
     end if;
-    with i as (
-        select * from unnest(e_job, e_token, e_event, e_actor, e_data, e_size, e_digest, e_slot, e_body)
-            u (job, token, event, actor, data, size, digest, slot, body)
-    ), gone as (
-        delete from hivelog.leases l using i
-        where l.job between i.job and i.job and l.token = i.token
-            and hivelog.end_allowed(i.event, l.cancelling, l.session, alive)
-        returning l.job, l.version, l.queue, l.attempt, coalesce(i.actor, l.session) as actor,
-            i.event, i.data, i.size, i.digest, l.token, i.slot, i.body
+    with gone as (
+        delete from hivelog.leases l using generate_series(1, cardinality(e_job)) n
+        where l.job between e_job[n] and e_job[n] and l.token = e_token[n]
+            and hivelog.end_allowed(e_event[n], l.cancelling, l.session, alive)
+        returning l.job, l.version, l.queue, l.attempt, coalesce(e_actor[n], l.session) as actor,
+            e_event[n] as event, e_data[n] as data, e_size[n] as size, e_digest[n] as digest, l.token,
+            e_slot[n] as slot, e_body[n] as body
     ), kept as (
         insert into hivelog.vault (job, slot, token, body)
         select g.job, g.slot, g.token, g.body from gone g where g.body is not null and not e_large

@@ -9,18 +9,15 @@ create or replace function hivelog.append_enqueues(
 ) language plpgsql volatile as $$
 #variable_conflict use_column
 begin
-    if n_spec_of is not null then
-        select array_agg(n_spec[u.spec] order by u.n) into n_spec
-        from unnest(n_spec_of) with ordinality u (spec, n);
-    end if;
     with i as materialized (
         -- Ordinals are positions where nothing was refused: no window, no sort.
-        select u.*, h + u.n - case when refused is null then 0
-            else (select count(*) from unnest(refused) x where x < u.n) end as pos
-        from unnest(n_job, n_queue, n_type, n_priority, n_actor, n_due, n_expires,
-            n_correlation, n_spec, n_size, n_digest) with ordinality
-            u (job, queue, type, priority, actor, due, expires, correlation, spec, size, digest, n)
-        where refused is null or u.n <> all (refused)
+        select n_job[n] as job, n_queue[n] as queue, n_type[n] as type, n_priority[n] as priority,
+            n_actor[n] as actor, n_due[n] as due, n_expires[n] as expires, n_correlation[n] as correlation,
+            n_spec[coalesce(n_spec_of[n], n)] as spec, n_size[n] as size, n_digest[n] as digest,
+            h + n - case when refused is null then 0
+                else (select count(*) from unnest(refused) x where x < n) end as pos
+        from generate_series(1, cardinality(n_job)) n
+        where refused is null or n <> all (refused)
     ), waiting as (
         insert into hivelog.pending (due_at, job, queue, type, priority, version, attempt, retry,
             size, enqueued, expires_at, spec)

@@ -11,14 +11,11 @@ create or replace function hivelog.append_starts(
 ) language plpgsql volatile as $$
 #variable_conflict use_column
 begin
-    with want as (
-        select * from unnest(s_session, s_queue, s_type, s_priority, s_job) with ordinality
-            u (session, queue, type, priority, job, n)
-    ), taken as (
-        delete from hivelog.ready r using want w
-        where r.queue = any (array[w.queue]) and r.type = w.type and r.priority = w.priority and r.job = w.job
-            and (r.expires_at is null or r.expires_at > t)
-        returning w.session, w.n, r.*
+    with taken as (
+        delete from hivelog.ready r using generate_series(1, cardinality(s_job)) n
+        where r.queue = any (array[s_queue[n]]) and r.type = s_type[n] and r.priority = s_priority[n]
+            and r.job = s_job[n] and (r.expires_at is null or r.expires_at > t)
+        returning s_session[n] as session, n, r.*
     ), started as materialized (
         select h + row_number() over () as pos, x.* from taken x
     ), leased as (
@@ -34,7 +31,7 @@ begin
         select s.pos, t, s.job, s.version + 1, 'started', s.session, s.queue, s.attempt + 1
         from started s
     )
-    select array_agg(s.n::integer), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
+    select array_agg(s.n), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
         array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
         array_agg(v.body)
     into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
