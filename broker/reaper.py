@@ -34,6 +34,9 @@ _log = structlog.get_logger(__name__)
 
 INTERVAL: Final = 1.0
 _CHUNK: Final = 250
+# Seconds between looks for leases of sessions that are over: a session hardly ever leaves one, and the look
+# goes through the whole table, which beside an old snapshot is mostly dead rows.
+_ORPHANS: Final = 10.0
 
 
 class Reaped(Struct):
@@ -85,6 +88,7 @@ class Reaper:
         self._actor = actor
         self._configuration = configuration
         self._epoch: int | None = None
+        self._orphans_at = 0.0
         gap = round(interval * 3000 + 2000)
         self._beats, self._overdue, self._cancelling = Watch(gap), Watch(gap), Watch(gap)
 
@@ -157,7 +161,10 @@ class Reaper:
         )  # fmt: skip
 
     async def _suspects(self, connection: psycopg.AsyncConnection) -> tuple[list[Suspect], int]:
-        rows = await (await connection.execute(sql.load("reaper_leases"))).fetchall()
+        orphans = (now := asyncio.get_running_loop().time()) >= self._orphans_at
+        rows = await (await connection.execute(sql.load("reaper_leases"), {"orphans": orphans})).fetchall()
+        if orphans:
+            self._orphans_at = now + _ORPHANS
         if not rows:
             row = await (await connection.execute("select hivelog.now()")).fetchone()
             assert row is not None

@@ -27,6 +27,7 @@ from .packing import raw_last
 _log = structlog.get_logger(__name__)
 
 # Up to so many events back, what changed is looked up; beyond, loading everything is cheaper.
+# Of jobs that are older than that a twentieth: each costs a look at its story.
 _FAR: Final = 50_000
 _BUILD_TTL: Final = 15_000  # ms without a page until another may build
 _ROUNDS: Final = 40
@@ -53,9 +54,9 @@ async def read_state(pool: Pool, after: int) -> State:
         cursor = await connection.execute(sql.load("feed_state"), (after, _FAR))
         row: Any = await cursor.fetchone()
     head, epoch, *rest, edge = row
-    a_queue, a_type, a_priority, a_jobs, d_queue, d_jobs, *q = (column or [] for column in rest)
-    if head - after > _FAR or after < edge:
+    if rest[-1] is None or after < edge:
         return State(head, epoch, None, [], [])
+    a_queue, a_type, a_priority, a_jobs, d_queue, d_jobs, *q = (column or [] for column in rest)
     scores = [-priority for priority in a_priority]
     return State(
         head,

@@ -23,6 +23,12 @@ from ..events.pool import Pool
 BATCH: Final = 250
 POLL: Final = 1.0
 _SHORTEST: Final = 0.01
+# What was due longer ago than that was moved, and lies dead before the rest. Beside an old snapshot that is
+# much, so it is gone through only now and then, for jobs that came in late: of a worker that could not reach
+# the database, say.
+_BACK: Final = 60.0  # seconds
+_ALL: Final = 1e9
+_LOOK_FOR_ALL: Final = 10.0  # seconds
 
 _EXPIRED: Final = msgspec.Raw(types.encode(types.Expired("expires_at")) or b"")
 _BEGINNING: Final = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
@@ -39,6 +45,7 @@ class Scheduler:
         self._pool = pool
         self._actor = actor
         self._wake = asyncio.Event()
+        self._all_at = self._looked_at = 0.0
 
     def appended(self, appended: Appended) -> None:
         """Something in this process may now be due before the next poll."""
@@ -62,7 +69,8 @@ class Scheduler:
     async def _pause(self, moved: bool) -> float:
         """Seconds until the next due time, at most the poll: another process may add an earlier one."""
         async with self._pool.connection() as connection:
-            row = await (await connection.execute(sql.load("next_due"))).fetchone()
+            parameters = {"back": _BACK, "ahead": POLL}
+            row = await (await connection.execute(sql.load("next_due"), parameters)).fetchone()
         seconds: float | None = row[0] if row is not None else None
         # What is overdue and yet did not move is nothing to hurry after.
         if seconds is None or (seconds <= 0 and not moved):
@@ -72,21 +80,27 @@ class Scheduler:
     async def tick(self) -> int:
         """Move all that is due and expire all that is too late; answers how many moved."""
         actor = await self._names.actor_id(self._actor)
-        moved = await self._make_ready(actor)
+        now = asyncio.get_running_loop().time()
+        back = _ALL if now >= self._all_at else _BACK + now - self._looked_at
+        moved = await self._make_ready(actor, back)
         while True:
             # What was refused is not due any more, or was moved by somebody else.
-            expired, seen = await self._expire(actor)
+            expired, seen = await self._expire(actor, back)
             moved += expired
             if seen < BATCH or expired == 0:
-                return moved
+                break
+        self._looked_at = now
+        if back == _ALL:
+            self._all_at = now + _LOOK_FOR_ALL
+        return moved
 
-    async def _make_ready(self, actor: int) -> int:
+    async def _make_ready(self, actor: int, back: float) -> int:
         moved = 0
         after: tuple[datetime, UUID] = _BEGINNING
         # Pages after the last key: what a page has moved lies dead before it, and is not read again.
         while True:
             async with self._pool.connection() as connection:
-                parameters = {"due": after[0], "job": after[1], "limit": BATCH}
+                parameters = {"due": after[0], "job": after[1], "back": back, "limit": BATCH}
                 cursor = await connection.execute(sql.load("due_pending"), parameters, binary=True)
                 rows = await cursor.fetchall()
             if rows:
@@ -95,9 +109,9 @@ class Scheduler:
             if len(rows) < BATCH:
                 return moved
 
-    async def _expire(self, actor: int) -> tuple[int, int]:
+    async def _expire(self, actor: int, back: float) -> tuple[int, int]:
         async with self._pool.connection() as connection:
-            parameters = {"limit": BATCH}
+            parameters = {"back": back, "limit": BATCH}
             cursor = await connection.execute(sql.load("expired_waiting"), parameters, binary=True)
             rows = await cursor.fetchall()
         moves = [_expired(row, actor) for row in rows]
@@ -112,10 +126,11 @@ class Scheduler:
 
 
 def _due(row: Any, actor: int) -> Move:
-    due_at, job, queue, version, too_late = row
+    due_at, job, queue, kind, priority, version, too_late = row
+    # With type and priority the feed need not look it up.
     move = Move(
         job=str(job), event="queued", source="pending", target="ready", version=version,
-        actor=actor, queue=queue, due_at=due_at.isoformat(),
+        actor=actor, queue=queue, type=kind, priority=priority, due_at=due_at.isoformat(),
     )  # fmt: skip
     if too_late:
         move.event, move.target, move.data = "expired", "none", _EXPIRED

@@ -37,8 +37,8 @@ class Step(enum.Enum):
 
 
 class Checkpoint(Struct):
-    """A row of hivelog.projections. Times in ms since 1970. `filling`: it was added to a log with a past
-    and has not reached the present yet, so nobody waits for it who does not read it."""
+    """A generation of a projection, and how far it is. Times in ms since 1970. `filling`: it was added to a
+    log with a past and has not reached the present yet, so nobody waits for it who does not read it."""
 
     name: str
     generation: int
@@ -88,6 +88,8 @@ async def advance(connection: Connection, projection: Projection, at: Checkpoint
     if answer != (True,):
         return Step.OVERTAKEN
     at.position = upto
+    if at.error is not None:
+        await note(connection, at, None)
     return Step.MOVED
 
 

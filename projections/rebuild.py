@@ -194,7 +194,11 @@ async def _swapped(connection: Connection, at: Checkpoint, keep: bool) -> bool:
 
 async def _hold(connection: Connection, name: str) -> Checkpoint:
     """Lock the live checkpoint: its runner waits until this transaction ends."""
-    await connection.execute("select from hivelog.projections where name = %s and live for update", (name,))
+    query = (
+        "select from hivelog.projections p join hivelog.checkpoints c using (name, generation)"
+        " where p.name = %s and p.live for update"
+    )
+    await connection.execute(query, (name,))
     rows = await checkpoint.checkpoints(connection)
     return next(c for c in rows if c.name == name and c.live)
 

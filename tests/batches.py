@@ -54,6 +54,13 @@ class Desk:
     def record(self, event: str) -> Record:
         return Record(str(uuid.uuid4()), event, self.actor, queue=self.queue)
 
+    def reprioritize(self, job: Enqueue, priority: int, version: int = 1) -> Move:
+        data = msgspec.Raw(msgspec.json.encode({"priority": priority}))
+        return Move(
+            ids.to_text(job.job), "rescheduled", "ready", "ready", version, self.actor, queue=job.queue, type=job.type,
+            priority=job.priority, new_priority=priority, data=data,
+        )  # fmt: skip
+
     def cancel(self, job: Enqueue) -> Move:
         return Move(
             ids.to_text(job.job), "cancelled", "ready", "none", 1, self.actor,

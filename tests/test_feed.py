@@ -10,20 +10,13 @@ import pytest
 from hivelog.broker.feed_message import FeedMessage, feed_message
 from hivelog.broker.lag import Lag
 from hivelog.broker.sweep import sweep
-from hivelog.events import epoch, ids
-from hivelog.events.batch import End, Enqueue, Move, Part
+from hivelog.events import epoch
+from hivelog.events.batch import End, Enqueue, Part
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from .batches import Desk, part
 from .redis_rig import PREFIX, Rig, rig, until
-
-
-def reschedule(bench: Rig, job: Enqueue, priority: int, version: int = 1) -> Move:
-    return Move(
-        ids.to_text(job.job), "rescheduled", "ready", "ready", version, bench.desk.actor,
-        queue=job.queue, type=job.type, priority=job.priority, new_priority=priority,
-    )  # fmt: skip
 
 
 async def deliver(bench: Rig, message: FeedMessage) -> bytes:
@@ -65,7 +58,7 @@ async def test_the_buffer_for_early_messages_is_bounded(database: str, redis_url
 async def test_a_merged_message_is_the_final_state(database: str, redis_url: str) -> None:
     async with rig(database, redis_url, running=False) as bench:
         job, other = bench.desk.enqueue(priority=1), bench.desk.enqueue()
-        parts = [part(job, other), part(reschedule(bench, job, 9)), part(bench.desk.cancel(other))]
+        parts = [part(job, other), part(bench.desk.reprioritize(job, 9)), part(bench.desk.cancel(other))]
         first, *rest = [feed_message(await bench.append(each, feed=False)) for each in parts]
         assert [first.merge(message) for message in rest] == [True, True]
         assert await deliver(bench, first) == b"applied"
@@ -291,7 +284,7 @@ class World:
 
     async def reschedule(self) -> None:
         if self.ready:
-            await self.write(reschedule(self.bench, self.ready.pop(0), 5))
+            await self.write(self.bench.desk.reprioritize(self.ready.pop(0), 5))
 
     async def pick(self) -> None:
         await self.write(self.bench.desk.pick(2))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Final
-from uuid import UUID
 
 import pytest
 from hivelog.broker import rebuild
@@ -185,34 +184,56 @@ async def test_the_audit_names_what_differs(database: str, redis_url: str) -> No
 
 
 _SCANS: Final = "pg_stat_get_xact_numscans('hivelog.ready'::regclass)"  # of the whole table, in this transaction
-
 _SEEN: Final = "pg_stat_get_xact_tuples_returned('hivelog.ready_key'::regclass)"  # entries of the key read
 
 
-async def test_few_and_many_are_looked_up_alike(database: str, redis_url: str) -> None:
-    """Two ways to one answer; the way for few does not go through all that waits."""
+async def test_what_was_touched_is_looked_up_by_its_key(database: str, redis_url: str) -> None:
+    """Whatever happened to it since, and however much waits beside it."""
     async with rig(database, redis_url, running=False) as bench:
-        jobs = [bench.desk.enqueue(priority=n % 7) for n in range(800)]
-        await bench.append(part(*jobs), feed=False)
-        await bench.append(part(bench.desk.pick(50)), feed=False)
-        touched = [UUID(bytes=job.job) for job in jobs[::3]]
-        queue = [jobs[0].queue] * len(touched)
+        older = [bench.desk.enqueue(priority=n % 7) for n in range(400)]
+        await bench.append(part(*older), feed=False)
+        after = (await bench.append(part(bench.desk.pick(50)), feed=False)).head
+        waiting = [job for job in older if job.priority < 5]
+        changed, gone = waiting[:20], waiting[20:30]
+        moves = [bench.desk.reprioritize(job, 4 - job.priority) for job in changed]
+        await bench.append(part(*moves, *(bench.desk.cancel(job) for job in gone)), feed=False)
+        fresh = [bench.desk.enqueue(priority=n % 7) for n in range(60)]
+        await bench.append(part(*fresh), feed=False)
+        outcome = await bench.append(part(bench.desk.pick(30)), feed=False)
+        started = {job.job for job in outcome.outcomes[0].started}
         async with bench.pool.connection() as connection, connection.transaction():
-            many = await _rows(connection, "hivelog.feed_live_many(%s::smallint[], %s::uuid[])", queue, touched)
-            kinds = await _rows(connection, "hivelog.ready_firsts(%s::smallint)", jobs[0].queue)
-            types, priorities = [kind[0] for kind in kinds], [kind[1] for kind in kinds]
-            before = await _rows(connection, _SCANS)
-            seen = (await _rows(connection, _SEEN))[0][0]
-            few = await _rows(
-                connection,
-                "hivelog.feed_live_few(%s::smallint[], %s::uuid[], %s::smallint[], %s::integer[], %s::smallint[])",
-                queue, touched, [jobs[0].queue] * len(kinds), types, priorities,
-            )  # fmt: skip
-            assert await _rows(connection, _SCANS) == before
-            assert (await _rows(connection, _SEEN))[0][0] - seen <= len(few), "a probe finds one job or none"
-        assert len(kinds) == 7
-        assert sorted(few) == sorted(many)
-        assert {row[3] for row in few} == set(touched) & {UUID(bytes=job) for rows in bench.ready().values() for _, job in rows}
+            scans, seen = (await _rows(connection, f"{_SCANS}, {_SEEN}"))[0]
+            row = (await _rows(connection, "hivelog.feed_state(%s, 50000)", after))[0]
+            scans_now, seen_now = (await _rows(connection, f"{_SCANS}, {_SEEN}"))[0]
+            assert scans_now == scans
+            assert seen_now - seen <= len(fresh) + len(changed), "a look finds one job or none"
+        told = {ids[n : n + 16] for ids in row[5] for n in range(0, len(ids), 16)}
+        ready = {job for rows in bench.ready().values() for _, job in rows}
+        touched = {job.job for job in (*fresh, *changed, *gone)} | started
+        assert told == touched & ready
+        assert {job.job for job in changed} & ready <= told, "with the priority that it has now"
+        lacking = {ids[n : n + 16] for ids in row[7] for n in range(0, len(ids), 16)}
+        assert lacking == touched - ready
+
+
+async def test_many_older_jobs_are_a_rebuild(
+    database: str, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each would need a look at its story."""
+    async with rig(database, redis_url, running=False) as bench:
+        older = [bench.desk.enqueue() for _ in range(20)]
+        await bench.append(part(*older), feed=False)
+        await bench.restorer.restore()
+        build = bench.raw.hget(PREFIX + b"at", "build")
+        monkeypatch.setattr(rebuild, "_FAR", 200)
+        for count, rebuilt in ((10, False), (11, True)):
+            await bench.append(part(*(bench.desk.reprioritize(job, count) for job in older[:count])), feed=False)
+            older = [bench.desk.enqueue() for _ in range(20)]
+            await bench.restorer.restore()
+            assert (bench.raw.hget(PREFIX + b"at", "build") != build) == rebuilt
+            assert bench.held() == bench.ready()
+            await bench.append(part(*older), feed=False)
+            await bench.restorer.restore()
 
 
 async def _rows(connection: AsyncConnection, call: str, *parameters: object) -> list[Any]:

@@ -36,6 +36,7 @@ begin
         perform hivelog.projection_options(name, name || '_g' || number);
     end loop;
     insert into hivelog.projections (name, generation, live) values (in_name, number, false);
+    insert into hivelog.checkpoints (name, generation) values (in_name, number);
     return number;
 end $$;
 -- Gives a full generation the indexes that the live one has beside its primary key.
@@ -98,9 +99,11 @@ language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 declare
     old_position bigint; old_generation integer; new_position bigint; name text; v record;
 begin
-    select p.position, p.generation into old_position, old_generation from hivelog.projections p
+    select c.position, p.generation into old_position, old_generation
+    from hivelog.projections p join hivelog.checkpoints c using (name, generation)
     where p.name = in_name and p.live for update;
-    select p.position into new_position from hivelog.projections p
+    select c.position into new_position
+    from hivelog.projections p join hivelog.checkpoints c using (name, generation)
     where p.name = in_name and p.generation = in_generation and not p.live for update;
     -- A broken live generation stands still: then ahead of it is good enough.
     if new_position is null or new_position < old_position or (new_position > old_position and not exists (

@@ -9,7 +9,7 @@ language sql stable security definer set search_path = pg_catalog, pg_temp as $$
             then 'it is not old enough'
         when in_edge >= (select max(b.position) from hivelog.batches b) then 'it is the end of the log'
         when in_edge > coalesce((select max(s.position) from hivelog.seals s), 0) then 'it is not sealed'
-        when exists (select from hivelog.projections p where p.position < in_edge)
+        when exists (select from hivelog.checkpoints c where c.position < in_edge)
             or exists (select from hivelog.search_state s where s.position < in_edge) then 'it is not folded'
         when exists (
             select from (

@@ -15,7 +15,8 @@ declare
     at_edge constant timestamptz := (select e.recorded_at from hivelog.events e where e.position = in_edge);
 begin
     -- Before anything is read: later events are looked at again.
-    select min(p.position) into looked_to from hivelog.projections p where p.live;
+    select min(c.position) into looked_to
+    from hivelog.projections p cross join lateral hivelog.checkpoint(p.name, p.generation) c where p.live;
     drop table if exists hivelog.events_kept_next;
     create table hivelog.events_kept_next (like hivelog.events including all);
     with carried as materialized (

@@ -3,13 +3,14 @@
 -- (times its event loop stood still). Answers one row, none if the session is over:
 -- (cancelling tokens, lost tokens, jobs and tokens of its leases that it does not list though they are
 -- older than two heartbeats; without those being cancelled, which the reaper ends).
-with beat as (
+with held as materialized (
+    select l.* from hivelog.sessions s cross join lateral hivelog.session_leases(s.id) l where s.session = %(session)s
+), beat as (
     update hivelog.sessions set last_heartbeat = hivelog.now(), busy = %(busy)s, memory_mib = %(memory)s,
-        loop_blocked = %(blocked)s
+        loop_blocked = %(blocked)s, held = array(select h.token from held h order by h.token),
+        held_at = (select b.position from hivelog.batches b order by b.position desc limit 1)
     where session = %(session)s
     returning id, heartbeat, last_heartbeat
-), held as (
-    select l.* from hivelog.leases l join beat b on b.id = l.session
 ), listed as (
     select u as token from unnest(%(tokens)s::bigint[]) u
 ), unlisted as (

@@ -24,7 +24,7 @@ select f.id as frontier, j.id, j.queue, j.type, j.status::text, j.priority, j.at
     j.enqueued, j.created_at, j.due_at, j.ready_at, j.started_at, j.ended_at, j.expires_at, j.session, j.token,
     j.error_token, j.progress, j.cancelling, j.erased, j.size, j.correlation, j.cause, j.error_type,
     j.fingerprint, j.template, e.data as spec,
-    (select p.position from hivelog.projections p where p.name = 'jobs' and p.live) as projected
+    (select p.position from hivelog.projected('jobs') p) as projected
 from frontier f
 left join lateral (
     select c.* from candidates c

@@ -55,7 +55,7 @@ select case when not f.known and (%(common)s or (select count(*) from matches) >
     j.position, j.enqueued, j.created_at, j.due_at, j.ready_at, j.started_at, j.ended_at, j.expires_at, j.session,
     j.token, j.error_token, j.progress, j.cancelling, j.erased, j.size, j.correlation, j.cause, j.error_type,
     j.fingerprint, j.template, e2.data as spec,
-    (select p.position from hivelog.projections p where p.name = 'jobs' and p.live) as projected
+    (select p.position from hivelog.projected('jobs') p) as projected
 from few f
 cross join edge e
 left join found j on true

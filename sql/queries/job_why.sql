@@ -12,14 +12,14 @@ with serving as materialized (
     where q.id = %(queue)s
 )
 select greatest(hivelog.now(), b.recorded_at) as now, b.position,
-    (select p.position from hivelog.projections p where p.name = 'jobs' and p.live) as projected,
+    (select p.position from hivelog.projected('jobs') p) as projected,
     q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
     coalesce(m.running, 0) as running,
     (select count(*)::integer from serving) as in_queue,
     (select count(*)::integer from serving s where s.able) as able,
     (select count(*)::integer from serving s where s.able and s.silent) as silent,
     (select coalesce(sum(s.slots), 0)::integer from serving s where s.able) as slots,
-    (select count(*)::integer from hivelog.leases l join serving s on s.id = l.session where s.able) as busy,
+    (select count(*)::integer from serving s cross join lateral hivelog.session_leases(s.id) l where s.able) as busy,
     l.session, l.started_at, l.deadline, l.cancelling, w.name, w.host, w.pid, w.last_heartbeat, w.dead_after
 from (select * from hivelog.batches order by position desc limit 1) b
 cross join hivelog.queues q

@@ -1,2 +1,2 @@
--- The leases of one session: (job, token).
-select job, token from hivelog.leases where session = %(session)s order by token
+-- The leases of one living session: (job, token).
+select job, token from hivelog.session_leases(%(session)s) order by token

@@ -1,6 +1,11 @@
--- Seconds until something of the waiting jobs falls due (negative: overdue), NULL if nothing ever does.
+-- Seconds until something of the waiting jobs falls due (negative: overdue), NULL if nothing does within %(ahead)s
+-- seconds. What was due more than %(back)s seconds ago is not looked at.
 select extract(epoch from least(
-    (select min(due_at) from hivelog.pending),
-    (select min(expires_at) from hivelog.pending where expires_at is not null),
-    (select min(expires_at) from hivelog.ready where expires_at is not null)
+    (select min(p.due_at) from hivelog.pending p where p.due_at > n.low and p.due_at <= n.high),
+    (select min(p.expires_at) from hivelog.pending p where p.expires_at > n.low and p.expires_at <= n.high),
+    (select min(r.expires_at) from hivelog.ready r where r.expires_at > n.low and r.expires_at <= n.high)
 ) - hivelog.now())::float8
+from (
+    select hivelog.now() - make_interval(secs => %(back)s) as low, hivelog.now() + make_interval(secs => %(ahead)s) as high
+    offset 0
+) n

@@ -1,3 +1,3 @@
 -- Notes why a projection stands still. Parameters: name, generation, error (null: it runs again).
-update hivelog.projections set error = %(error)s, updated_at = hivelog.now()
+update hivelog.projections set error = %(error)s
 where name = %(name)s and generation = %(generation)s and error is distinct from %(error)s

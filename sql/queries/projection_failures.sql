@@ -5,8 +5,8 @@
 -- Every attempt that went wrong counts, retried or not; an attempt without a written fingerprint is filed
 -- under its cause (timeout, lost, payload, ...). A handler that asked for another try did not fail.
 with moved as (
-    update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
-    where p.name = 'failures' and p.generation = %(generation)s and p.position = %(after)s
+    update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
+    where c.name = 'failures' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
 ), failed as materialized (
     select e.position, e.stream, e.recorded_at, e.queue, e.type, e.data,

@@ -10,8 +10,8 @@
 -- Minutes and hours of all queues together are written as those of queue 0.
 -- In SQL an event type's order is its number, and `payload_erased` is the last that concerns a job.
 with moved as (
-    update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
-    where p.name = 'jobs' and p.generation = %(generation)s and p.position = %(after)s
+    update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
+    where c.name = 'jobs' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
 ), batch as materialized (
     select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt,

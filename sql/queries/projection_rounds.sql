@@ -5,8 +5,8 @@
 -- Jobs that only were enqueued, started once and completed are grouped without an order (`folded`). Of the
 -- others every event is numbered by the rounds that began up to it; 0 is the one that an earlier batch left open.
 with moved as (
-    update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
-    where p.name = 'rounds' and p.generation = %(generation)s and p.position = %(after)s
+    update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
+    where c.name = 'rounds' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
 ), batch as materialized (
     select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt, e.data

@@ -4,8 +4,8 @@
 --
 -- A session's number is the actor of what it does, so its ends of jobs count without their starts.
 with moved as (
-    update hivelog.projections p set position = %(upto)s, updated_at = hivelog.now(), error = null
-    where p.name = 'workers' and p.generation = %(generation)s and p.position = %(after)s
+    update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
+    where c.name = 'workers' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
 ), batch as materialized (
     select e.position, e.stream, e.recorded_at, e.type, e.actor, e.data

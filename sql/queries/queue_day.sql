@@ -10,8 +10,7 @@ with edges as materialized (
             where e.position = p.position) as upto
     from (
         select greatest(hivelog.now(), b.recorded_at) as now from hivelog.batches b order by b.position desc limit 1
-    ) x, hivelog.projections p
-    where p.name = 'jobs' and p.live
+    ) x, hivelog.projected('jobs') p
 ), day as materialized (
     select q.id as queue, d.* from edges e cross join hivelog.queues q cross join lateral (
         select m.completed, m.failed + m.expired as failed, m.run_ms, m.runs

@@ -11,8 +11,7 @@ with clock as materialized (
     select b.position, greatest(hivelog.now(), b.recorded_at) as now,
         p.position as projected, p.generation
     from (select * from hivelog.batches order by position desc limit 1) b
-    cross join hivelog.projections p
-    where p.name = 'jobs' and p.live
+    cross join hivelog.projected('jobs') p
 ), edges as materialized (
     select c.*, floor(date_part('epoch', c.now))::bigint as second,
         date_trunc('day', c.now, 'UTC') as today,
@@ -133,6 +132,7 @@ left join today t on t.queue = q.id
 left join ended d on d.queue = q.id
 left join percentiles p on p.queue = q.id
 left join recent r on r.queue = q.id
-left join lateral (select hivelog.oldest_ready(q.id) as since) o on true
+-- Where marks say that none is ready, `ready` may still be full of dead rows.
+left join lateral (select case when m.ready > 0 then hivelog.oldest_ready(q.id) end as since) o on true
 left join serving s on s.queue = q.id
 order by q.name

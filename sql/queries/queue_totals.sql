@@ -7,7 +7,7 @@
 -- 2^((n - 1) / 2) up to 2^(n / 2) ms, slot 0 less than 1 ms.
 with edge as materialized (
     select p.generation, p.position, (select max(h.hour) from hivelog.queue_hours h) as newest
-    from hivelog.projections p where p.name = 'jobs' and p.live
+    from hivelog.projected('jobs') p
 ), hours as materialized (
     select h.*, h.hour < e.newest as closed
     from edge e, hivelog.queue_hours h

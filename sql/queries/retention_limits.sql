@@ -4,8 +4,8 @@ select hivelog.now(), (select b.position from hivelog.batches b order by b.posit
     coalesce((select max(r.edge) from hivelog.retention r), 0),
     coalesce((select max(s.position) from hivelog.seals s), 0),
     (select jsonb_object_agg(r.name, r.position) from (
-        select case when p.live then p.name else p.name || ' (rebuild)' end as name, min(p.position) as position
-        from hivelog.projections p group by 1
+        select case when p.live then p.name else p.name || ' (rebuild)' end as name, min(c.position) as position
+        from hivelog.projections p cross join lateral hivelog.checkpoint(p.name, p.generation) c group by 1
         union all select 'search', s.position from hivelog.search_state s
     ) r),
     (select coalesce(array_agg(c.relname::text order by c.relname), '{}') from pg_class c

@@ -4,7 +4,7 @@ select q.id, q.name, q.stream, coalesce(v.version, 0), q.config, q.paused, q.sca
     case when m.ready > 0 then greatest(
         coalesce(date_part('epoch', hivelog.now() - hivelog.oldest_ready(q.id)), 0), 0) else 0 end,
     (select count(*) from hivelog.sessions s where q.name = any (s.queues)
-        and not exists (select from hivelog.leases l where l.session = s.id))
+        and not exists (select from hivelog.session_leases(s.id)))
 from hivelog.queues q
 left join hivelog.streams v on v.stream = q.stream
 left join lateral (

@@ -10,8 +10,7 @@ with clock as materialized (
     select b.position, greatest(hivelog.now(), b.recorded_at) as now, p.position as projected, p.generation,
         (select e.recorded_at from hivelog.events e where e.position = p.position) as folded
     from (select * from hivelog.batches order by position desc limit 1) b
-    cross join hivelog.projections p
-    where p.name = 'jobs' and p.live
+    cross join hivelog.projected('jobs') p
 ), read as (
     select m.queue, m.minute as time, m.enqueued, m.started, m.completed, m.failed, m.expired, m.cancelled,
         m.lost, m.retried, case when %(spread)s then m.waits end as waits, case when %(spread)s then m.runs end as runs

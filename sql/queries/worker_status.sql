@@ -4,10 +4,10 @@
 -- loop_blocked, stale, ended_at, ended_by, completed, failed); jobs: [{id, queue, type, started_at}], the oldest 100.
 -- stale: no heartbeat for two and a half of its periods; the reaper has the last word.
 select s.session, s.name, s.host, s.pid, s.queues, s.types, s.slots,
-    (select count(*)::integer from hivelog.leases l where l.session = s.id) as busy,
+    (select count(*)::integer from hivelog.session_leases(s.id)) as busy,
     (select coalesce(jsonb_agg(jsonb_build_object('id', x.job, 'queue', q.name, 'type', t.name, 'started_at',
         to_char(x.started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"')) order by x.token), '[]')
-        from (select * from hivelog.leases l where l.session = s.id order by l.token limit 100) x
+        from (select * from hivelog.session_leases(s.id) l order by l.token limit 100) x
         join hivelog.queues q on q.id = x.queue join hivelog.job_types t on t.id = x.type) as jobs,
     s.started_at, s.last_heartbeat, s.memory_mib, s.loop_blocked,
     s.last_heartbeat < hivelog.now() - 2.5 * make_interval(secs => s.heartbeat) as stale,

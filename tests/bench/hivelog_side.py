@@ -37,8 +37,8 @@ where queue = (select id from hivelog.queues where name = 'bench') order by posi
 """
 HEAD = "select position from hivelog.batches order by position desc limit 1"
 BEHIND = """
-select coalesce(min(p.position) < (select max(b.position) from hivelog.batches b), false)
-from hivelog.projections p
+select coalesce(min(c.position) < (select max(b.position) from hivelog.batches b), false)
+from hivelog.checkpoints c
 """
 
 

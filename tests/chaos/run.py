@@ -40,7 +40,7 @@ select (select count(*) from hivelog.pending) + (select count(*) from hivelog.re
     + (select count(*) from hivelog.leases) + (select count(*) from hivelog.outbox)
 """
 _BEHIND = """
-select name, position from hivelog.projections
+select name, position from hivelog.projections join hivelog.checkpoints using (name, generation)
 where live and position < (select max(position) from hivelog.batches)
 """
 _READY = "select queue, type, uuid_send(job), -priority from hivelog.ready"

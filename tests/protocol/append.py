@@ -32,12 +32,13 @@ class Append(Enqueues, Ends, Moves, Records, Starts):
         records = [record for part in self._parts for record in part.records]
         enqueues = [item for part in self._parts for item in part.enqueues]
         opens = any(record.event == "epoch_started" for record in records)
+        # Bodies are written before anything is looked at.
+        if any(item.job in self._tables.vault for item in enqueues):
+            raise Duplicate("vault")
         if epoch != self._epoch and not opens and "epoch" not in self._off:
             raise EpochChanged(f"epoch {epoch} is over, the log is in epoch {self._epoch}")
         if batch in self._tables.void and "void" not in self._off:
             raise TooLate
-        if any(item.job in self._tables.vault for item in enqueues):
-            raise Duplicate("vault")
         self._enqueue(enqueues)
         self._end([end for part in self._parts for end in part.ends])
         self._move([move for part in self._parts for move in part.moves])

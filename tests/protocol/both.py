@@ -16,6 +16,7 @@ from hivelog.events.errors import EpochChanged
 from hivelog.events.log import Flight, Log
 
 from .append import Append, Duplicate, TooLate
+from .network import SimNames
 from .postgres import Answer, Postgres, moment
 
 T = TypeVar("T")
@@ -63,6 +64,7 @@ class Both(Postgres):
         self._conn = psycopg.connect(self.url, autocommit=True)
         self._conn.execute(_CLOCK)
         self._conn.execute("set timezone = 'UTC'")
+        self._conn.execute("select hivelog.type_ids(%s)", (list(SimNames.TYPES),))
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()

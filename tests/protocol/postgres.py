@@ -206,32 +206,34 @@ class Postgres:
 
     def _due_pending(self, parameters: dict[str, Any]) -> Answer:
         now = self.clock()
-        after = (parameters["due"], parameters["job"])
+        after = (max(parameters["due"], moment(max(0, now - round(1000 * parameters["back"])))), parameters["job"])
         rows = sorted(
             (moment(row.due), UUID(bytes=row.job), row) for row in self.tables.pending.values()
             if row.due is not None and row.due <= now
         )  # fmt: skip
         return [
-            (due, job, row.queue, row.version, row.expires is not None and row.expires <= now)
+            (due, job, row.queue, row.type, row.priority, row.version, row.expires is not None and row.expires <= now)
             for due, job, row in rows if (due, job) > after
         ][: parameters["limit"]]  # fmt: skip
 
     def _expired_waiting(self, parameters: dict[str, int]) -> Answer:
         now, found = self.clock(), []
+        since = now - 1000 * parameters["back"]
         for source in ("pending", "ready"):
             for row in getattr(self.tables, source).values():
-                if row.expires is not None and row.expires <= now:
+                if row.expires is not None and since < row.expires <= now:
                     due = None if row.due is None else moment(row.due)
                     found.append((source, UUID(bytes=row.job), row.queue, row.type, row.priority, due,
                                   row.version))  # fmt: skip
         return found[: parameters["limit"]]
 
-    def _next_due(self, _: Any) -> Answer:
-        tables = self.tables
+    def _next_due(self, parameters: dict[str, float]) -> Answer:
+        tables, now = self.tables, self.clock()
+        low, high = now - 1000 * parameters["back"], now + 1000 * parameters["ahead"]
         waits = [row.due for row in tables.pending.values()]
         waits += [row.expires for row in (*tables.pending.values(), *tables.ready.values())]
-        known = [each for each in waits if each is not None]
-        return [((min(known) - self.clock()) / 1000 if known else None,)]
+        known = [each for each in waits if each is not None and low < each <= high]
+        return [((min(known) - now) / 1000 if known else None,)]
 
     def _reaper_sessions(self, _: Any) -> Answer:
         now = moment(self.clock())
@@ -241,12 +243,12 @@ class Postgres:
         ]
         return rows or [(None, None, None, None, None, now)]
 
-    def _reaper_leases(self, _: Any) -> Answer:
+    def _reaper_leases(self, parameters: dict[str, bool]) -> Answer:
         now, rows = self.clock(), []
         for x in self.tables.leases.values():
             late = x.deadline is not None and x.deadline <= now
             orphaned = x.session not in self.tables.sessions
-            if late or orphaned or x.cancelling is not None:
+            if (parameters["orphans"] if orphaned else late or x.cancelling is not None):
                 rows.append((UUID(bytes=x.job), x.token, moment(x.deadline) if late and x.deadline else None,
                              None if x.cancelling is None else moment(x.cancelling), orphaned,
                              moment(now)))  # fmt: skip
