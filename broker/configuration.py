@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 from uuid import UUID
@@ -17,9 +15,10 @@ from ..events.appender import Appender
 from ..events.batch import Part, Record
 from ..events.names import SYSTEM_STREAM, Names
 from ..events.pool import Pool
+from ..events.renewal import Renewal
 from .errors import Rejected, checked, invalid
 
-_STALE_AFTER: Final = 1.0
+_SOON, _LATEST = 1.0, 1.8  # seconds; live within two
 _ATTEMPTS: Final = 3
 SMALLEST_LIMIT: Final = 1024
 LARGEST_LIMIT: Final = 64 * 1024 * 1024
@@ -69,28 +68,25 @@ class Configuration:
         self._names = names
         self._initial = initial or SystemConfig()
         self._current = self._initial
-        self._read_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._set_here = 0  # how often this process has changed it
+        self._renewal = Renewal(self._read, soon=_SOON, latest=_LATEST)
 
     async def current(self) -> SystemConfig:
-        """At most a second old."""
-        if time.monotonic() - self._read_at > _STALE_AFTER:
-            async with self._lock:  # of many who ask at this moment one reads
-                if time.monotonic() - self._read_at > _STALE_AFTER:
-                    await self._read()
+        """At most two seconds old, and never older than what this process has set."""
+        await self._renewal.ensure()
         return self._current
 
     async def _read(self) -> int:
         """Re-read; answers the version of the system's stream, for compare-and-set."""
-        read_at = time.monotonic()
+        known = self._set_here
         async with self._pool.connection() as connection:
             cursor = await connection.execute(
                 sql.load("config"), {"stream": UUID(bytes=SYSTEM_STREAM)}
             )
             row = await cursor.fetchone()
         assert row is not None
-        self._current = _over(self._initial, row[0])
-        self._read_at = read_at
+        if known == self._set_here:  # else it may be of before that
+            self._current = _over(self._initial, row[0])
         return int(row[1])
 
     async def change(self, changes: Mapping[str, object], *, actor: str) -> SystemConfig:
@@ -110,6 +106,7 @@ class Configuration:
                 return wanted
             outcome = await self._appender.submit(Part(records=[_record(wanted, version, actor_id)]))
             if not outcome.refused:
+                self._set_here += 1
                 self._current = wanted
                 return wanted
         raise Rejected("conflict", "the configuration changed at the same time; try again")

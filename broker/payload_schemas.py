@@ -12,7 +12,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 from itertools import islice
-from time import monotonic
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
@@ -23,6 +22,7 @@ from psycopg_pool import PoolTimeout
 
 from .. import sql
 from ..events.pool import Pool
+from ..events.renewal import Renewal
 from . import idempotency
 from .enqueue import Item
 from .errors import Rejected, invalid
@@ -32,8 +32,7 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 
-_FRESH: Final = 1.0  # s until it is read again, beside the callers
-_OLDEST: Final = 2.0  # s; a caller waits rather than trust what is older
+_SOON, _LATEST = 1.0, 2.0  # seconds
 _TOLD: Final = 10  # misfits an answer names
 _TURN: Final = 500  # items checked before others get their turn
 
@@ -86,8 +85,7 @@ class PayloadSchemas:
         self._sessions: dict[int, _Session] = {}
         self._compiled: dict[bytes, Validator | None] = {}
         self._by_type: dict[str, list[Published]] = {}
-        self._read_at = float("-inf")
-        self._reading: asyncio.Task[None] | None = None
+        self._renewal = Renewal(self._read, soon=_SOON, latest=_LATEST)
 
     async def check(
         self, queue: str, type_: str, payload: object, *, caller: str, key: str | None = None
@@ -96,8 +94,7 @@ class PayloadSchemas:
 
         A call whose idempotency key was answered before is let through: it gets that answer again.
         """
-        if monotonic() - self._read_at > _FRESH:
-            await self._renew()
+        await self._renewal.ensure()
         published = self._by_type.get(type_)
         if published is None:
             return
@@ -107,8 +104,7 @@ class PayloadSchemas:
 
     async def check_many(self, items: Sequence[Item], *, caller: str, key: str | None = None) -> None:
         """The same for a bulk; the refusal's detail has the `index` of the first item that does not fit."""
-        if monotonic() - self._read_at > _FRESH:
-            await self._renew()
+        await self._renewal.ensure()
         if not self._by_type:
             return
         for index, item in enumerate(items):
@@ -125,8 +121,7 @@ class PayloadSchemas:
 
     async def published(self) -> list[tuple[str, Published]]:
         """By type; of two schemas of a type the newest worker's first."""
-        if monotonic() - self._read_at > _FRESH:
-            await self._renew()
+        await self._renewal.ensure()
         return [(type_, one) for type_ in sorted(self._by_type) for one in self._by_type[type_]]
 
     async def _answered(self, caller: str, path: str, key: str | None) -> bool:
@@ -136,15 +131,7 @@ class PayloadSchemas:
         async with self._pool.connection() as connection:
             return hashed in await idempotency.lookup(connection, [hashed])
 
-    async def _renew(self) -> None:
-        """Beside the callers while what is known is young enough."""
-        if self._reading is None:
-            self._reading = asyncio.create_task(self._read(), name="payload schemas")
-        if monotonic() - self._read_at > _OLDEST:
-            await asyncio.shield(self._reading)
-
     async def _read(self) -> None:
-        asked_at = monotonic()
         try:
             async with self._pool.connection() as connection:
                 known = {"known": list(self._sessions)}
@@ -153,8 +140,6 @@ class PayloadSchemas:
         except (psycopg.Error, PoolTimeout) as error:
             # Whether the job can be enqueued without is for the enqueue to say.
             _log.warning("payload_schemas_not_read", error=type(error).__name__)
-        finally:
-            self._read_at, self._reading = asked_at, None
 
     def _learn(self, rows: Sequence[tuple[int, list[str], list[str], dict[str, Any] | None]]) -> None:
         sessions = {row[0]: self._sessions.get(row[0]) or _session(*row[1:]) for row in rows}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -11,10 +9,12 @@ from msgspec import Struct
 
 from .. import sql
 from .pool import Connection, Pool
+from .renewal import Renewal
 
 SYSTEM_STREAM = uuid5(NAMESPACE_URL, "hivelog:system").bytes
-# A queue's settings are live in every process within this time; its guards are exact at once (in SQL).
-_STALE_AFTER = 1.0
+# Seconds. A queue's settings are live in every process within two: what is made of them (broker/recipe.py) is
+# used for half a second more. Its guards are exact at once (in SQL).
+_SOON, _LATEST = 0.7, 1.4
 
 
 class Queue(Struct, frozen=True):
@@ -30,7 +30,7 @@ class Queue(Struct, frozen=True):
 
 
 class Names:
-    """Name <-> number, both ways. Numbers never change; queues are re-read when older than a second."""
+    """Name <-> number, both ways. Numbers never change; queues are re-read while somebody asks."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
@@ -38,8 +38,7 @@ class Names:
         self._queues_by_id: dict[int, Queue] = {}
         self._ids: dict[str, dict[str, int]] = {"t": {}, "a": {}}
         self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
-        self._read_at = float("-inf")
-        self._lock = asyncio.Lock()
+        self._renewal = Renewal(self._read, soon=_SOON, latest=_LATEST)
         # Another number whenever a queue may have changed by this process's own doing.
         self.version = 0
 
@@ -51,13 +50,16 @@ class Names:
 
     async def refresh(self) -> None:
         """Re-read queues, and the types and actors that are new."""
+        await self._renewal.now()
+
+    async def _read(self) -> None:
         async with self._pool.connection() as connection:
             while not await self._load(connection):
                 pass
 
     async def _load(self, connection: Connection) -> bool:
         """False: something was forgotten meanwhile, so what was read may be what was to be forgotten."""
-        read_at, version = time.monotonic(), self.version
+        version = self.version
         rows = await (await connection.execute(sql.load("names_load"))).fetchall()
         queues = [Queue(r[0], r[1], r[2].bytes, *r[3:]) for r in rows]
         known = {"type": max(self._names["t"], default=0), "actor": max(self._names["a"], default=0)}
@@ -68,37 +70,30 @@ class Names:
         self._queues_by_id = {queue.id: queue for queue in queues}
         for kind, number, name in rows:
             self._learn(kind, number, name)
-        self._read_at = read_at
         return True
 
     def _learn(self, kind: str, number: int, name: str) -> None:
         self._ids[kind][name] = number
         self._names[kind][number] = name
 
-    async def _fresh(self) -> None:
-        if time.monotonic() - self._read_at > _STALE_AFTER:
-            async with self._lock:
-                if time.monotonic() - self._read_at > _STALE_AFTER:
-                    await self.refresh()
-
     async def queue(self, name: str) -> Queue | None:
-        await self._fresh()
+        await self._renewal.ensure()
         return self._queues.get(name)
 
     async def queues(self) -> list[Queue]:
         """All queues, by name."""
-        await self._fresh()
+        await self._renewal.ensure()
         return sorted(self._queues.values(), key=lambda queue: queue.name)
 
     async def queue_by_id(self, number: int) -> Queue | None:
         if number not in self._queues_by_id:
-            await self._fresh()
+            await self._renewal.ensure()
         return self._queues_by_id.get(number)
 
     def forget_queues(self) -> None:
         """The next question re-reads them: this process has just changed one."""
         self.version += 1
-        self._read_at = float("-inf")
+        self._renewal.forget()
 
     def forget(self) -> None:
         """The log is in another epoch: what was numbered in its lost tail may have other numbers now."""

@@ -76,6 +76,17 @@ class Crew:
         self.until(lambda: len(self.workers(of)) == count)
         return self.workers(of)
 
+    def told(self, count: int) -> dict[str, Any]:
+        """Wait until the supervisors have said that they keep so many, a little after these live; QUEUE's row
+        of /workers/status."""
+
+        def row() -> dict[str, Any]:
+            rows = self.ask("GET", "/workers/status")["scaling"]
+            return dict(next(each for each in rows if each["queue"] == QUEUE))
+
+        self.until(lambda: row()["running"] == count)
+        return row()
+
     def scales(self) -> list[tuple[str, dict[str, Any]]]:
         """(actor, data) of the `scaled` events of QUEUE, oldest first."""
         return self.rows(

@@ -139,7 +139,7 @@ async def test_published_schemas(world: World) -> None:
     schema = {"type": "object", "properties": {"to": {"type": "string"}}, "required": ["to"]}
     assert (await get(world, "/workers/schemas"))["schemas"] == []
     await world.session(schemas={"mail": schema})
-    world.services.schemas._read_at = float("-inf")
+    world.services.schemas._renewal.forget()
     assert (await get(world, "/workers/schemas"))["schemas"] == [
         {"type": "mail", "queues": ["default"], "schema": schema}
     ]

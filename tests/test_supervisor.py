@@ -66,6 +66,7 @@ def _descendants(pid: int) -> list[int]:
 def test_numbers_set_by_hand_are_obeyed_and_survive_a_restart(crew: Crew) -> None:
     with crew.supervisor():
         crew.settled(1)
+        crew.told(1)
         answer = crew.ask("POST", "/workers/scale", {"queue": QUEUE, "workers": 3})
         assert answer["message"] == f"Queue {QUEUE} scaled to 3 workers"
         assert (answer["desired"], answer["running"]) == (3, 1)
@@ -79,8 +80,7 @@ def test_numbers_set_by_hand_are_obeyed_and_survive_a_restart(crew: Crew) -> Non
     assert [row[0] for row in ended] == ["stopped by token:admin", *["the supervisor stops"] * 2]
     with crew.supervisor():
         crew.settled(2)
-        status = crew.ask("GET", "/workers/status")
-        [row] = [row for row in status["scaling"] if row["queue"] == QUEUE]
+        row = crew.told(2)
         assert (row["desired"], row["running"], row["pinned"]) == (2, 2, True)
         metrics = crew.client.get("/metrics").text
         assert f'hivelog_workers_desired{{queue="{QUEUE}"}} 2.0' in metrics
