@@ -36,10 +36,15 @@ def command(*arguments: str) -> list[str]:
 
 _last_words: list[str] = []
 _followed = False  # whether standard input is our parent's line to us
+# A signal may be quicker than the thread that hears what was said before it.
+_heard = threading.Event()
+_HEARING: Final = 0.5  # s
 
 
 def why_stopped() -> str:
     """In a child: what its parent said last, for the log."""
+    if _followed:
+        _heard.wait(_HEARING)
     return _last_words[-1] if _last_words else "stopped"
 
 
@@ -60,8 +65,10 @@ def end_with_parent() -> None:
         with contextlib.suppress(OSError):
             while said := os.read(0, 1024):
                 _last_words.extend(said.decode("utf-8", "replace").splitlines())
+                _heard.set()
         if not _last_words:
             _last_words.append("its parent process ended")
+        _heard.set()
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(float(os.environ.get("HIVELOG_GRACE_SECONDS") or 30) + _LATE)
         os._exit(1)  # nobody is left who would kill what does not stop
