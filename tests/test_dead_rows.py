@@ -226,6 +226,7 @@ READS = (
     ("next_due", {"back": 60, "ahead": 1}),
     ("queue_stats", NOTHING.parameters),
     ("scales", {}),
+    ("unserved_types", {}),
 )
 
 
