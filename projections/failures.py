@@ -11,11 +11,13 @@ from psycopg.rows import TupleRow
 from .. import sql
 from ..events.log import milliseconds
 from ..events.pool import Connection
+from .moments import Moment
 
 
 class Failure(Struct, frozen=True):
     """Failed attempts of one job type with one fingerprint, or one cause where there is none (timeout,
-    lost, ...). `template` is the message without its literals. Times in ms since 1970."""
+    lost, ...). `template` is the message without its literals; `token` names the sample's error text in the
+    vault. Times in ms since 1970."""
 
     fingerprint: str
     type: str
@@ -27,15 +29,22 @@ class Failure(Struct, frozen=True):
     cause: str
     error_type: str | None
     template: str | None
+    token: int | None
 
 
 async def failures(
-    connection: Connection, *, since: int | None = None, queue: int | None = None, limit: int = 200
+    connection: Connection,
+    *,
+    since: int | None = None,
+    queue: int | None = None,
+    limit: int = 200,
+    moment: Moment | None = None,
 ) -> list[Failure]:
-    """The most recent first. `since` (ms since 1970) counts from the beginning of its hour."""
-    moment = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
-    values = {"since": moment, "queue": queue, "limit": limit}
-    rows = await (await connection.execute(sql.load("failure_list"), values)).fetchall()
+    """The most recent first, now or at a moment. `since` (ms since 1970) counts from its hour on."""
+    start = None if since is None else datetime.fromtimestamp(since / 1000, UTC)
+    values = {"since": start, "queue": queue, "limit": limit, **(moment.parameters if moment else {})}
+    query = sql.load("failure_list" if moment is None else "failure_list_at")
+    rows = await (await connection.execute(query, values)).fetchall()
     return [_failure(row) for row in rows]
 
 
@@ -64,8 +73,8 @@ async def failed_jobs(
 
 
 def _failure(row: TupleRow) -> Failure:
-    fingerprint, job_type, count, first, last, queues, sample, cause, error_type, template = row
+    fingerprint, job_type, count, first, last, queues, sample, cause, error_type, template, token = row
     return Failure(
         fingerprint, job_type, count, milliseconds(first), milliseconds(last), queues, sample.bytes,
-        cause, error_type, template,
+        cause, error_type, template, token,
     )  # fmt: skip

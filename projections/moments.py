@@ -18,7 +18,7 @@ from ..events.pool import Connection
 from .checkpoint import checkpoints
 
 # What the answers about the past are read from.
-READ = frozenset({"jobs", "rounds", "workers"})
+READ = frozenset({"jobs", "failures", "rounds", "workers"})
 
 
 class OutOfLog(ValueError):

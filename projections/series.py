@@ -18,6 +18,7 @@ from msgspec import Struct
 from .. import sql
 from ..events.log import milliseconds
 from ..events.pool import Connection
+from .moments import Moment
 
 COUNTS: Final = ("enqueued", "started", "completed", "failed", "expired", "cancelled", "lost", "retried")
 PERCENTILES: Final = ("wait_p50", "wait_p95", "wait_p99", "run_p50", "run_p95", "run_p99")
@@ -74,7 +75,11 @@ class Series:
         """At the next question: what is remembered may be of a tail that the log has lost."""
         self._generation = -1
 
-    async def read(self, connection: Connection, asked: Asked) -> Found:
+    async def read(self, connection: Connection, asked: Asked, moment: Moment | None = None) -> Found:
+        """As it is now, or as it was at a moment, of which nothing is remembered."""
+        if moment is not None:
+            rows = await _rows(connection, asked, asked.start, moment)
+            return Found(moment.position, moment.position, moment.now, _cells(rows))
         key = (asked.queues, asked.step, asked.grouped, asked.spread, asked.upto - asked.start)
         kept = self._kept.get(key)
         known = kept is not None and kept.start <= asked.start <= kept.upto
@@ -111,8 +116,12 @@ class Series:
             self._kept.popitem(last=False)
 
 
-async def _rows(connection: Connection, asked: Asked, start: int) -> list[Any]:
+async def _rows(
+    connection: Connection, asked: Asked, start: int, moment: Moment | None = None
+) -> list[Any]:
     values = {
+        "position": None if moment is None else moment.position,
+        "moment": None if moment is None else _moment(moment.now / 1000),
         "queues": list(asked.queues), "start": _moment(start), "upto": _moment(asked.upto),
         "step": timedelta(seconds=asked.step), "hourly": asked.hourly, "grouped": asked.grouped,
         "spread": asked.spread,
@@ -125,5 +134,5 @@ def _cells(rows: list[Any]) -> Cells:
     return {(int(row[6].timestamp()), row[5]): tuple(row[7:]) for row in rows if row[6] is not None}
 
 
-def _moment(seconds: int) -> datetime:
+def _moment(seconds: float) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)

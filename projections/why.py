@@ -21,6 +21,7 @@ from ..events.job import JobState
 from ..events.log import milliseconds
 from ..events.pool import Connection
 from .jobs import Place
+from .moments import Moment
 
 _LATE: Final = 2000  # ms after which something that should have happened is worth a word
 _BEHIND: Final = 1000  # positions that the job list may trail without a word
@@ -55,7 +56,8 @@ class Evidence(Struct, frozen=True):
 
 
 class Surroundings(Struct, frozen=True):
-    """What the log does not know. `redis`: ready, rebuilt or away; `reason` of the pause; `grace` in ms."""
+    """What the log does not know. `redis`: ready, rebuilt or away; `reason` of the pause; `grace` in ms.
+    `past`: asked about a moment, of which nobody knows any more who was heard from, or how Redis was."""
 
     queue: str
     paused_by: str | None = None
@@ -64,6 +66,7 @@ class Surroundings(Struct, frozen=True):
     redis: str = "ready"
     grace: int = 30_000
     ended_by: str | None = None
+    past: bool = False
 
 
 class Finding(Struct, frozen=True):
@@ -79,10 +82,15 @@ def found(code: str, text: str, *, blocks: bool = False, **facts: Any) -> Findin
     return Finding(code, text, blocks, facts)
 
 
-async def evidence(connection: Connection, *, queue: int, type_name: str, job: bytes) -> Evidence | None:
+async def evidence(
+    connection: Connection, *, queue: int, type_name: str, job: bytes, moment: Moment | None = None
+) -> Evidence | None:
     """None when there is no such queue."""
     values = {"queue": queue, "type": type_name, "job": UUID(bytes=job)}
-    row = await (await connection.execute(sql.load("job_why"), values)).fetchone()
+    if moment is not None:
+        values |= moment.parameters
+    query = sql.load("job_why" if moment is None else "job_why_at")
+    row = await (await connection.execute(query, values)).fetchone()
     if row is None:
         return None
     columns: list[Any] = [milliseconds(x) if isinstance(x, datetime) else x for x in row]
@@ -198,7 +206,8 @@ def _running(seen: Evidence, around: Surroundings, state: JobState) -> Iterator[
         worker=seen.worker, host=seen.host, pid=seen.pid, since=_text(seen.started_at), seconds=since / 1000,
         attempt=state.attempt, progress=state.progress,
     )  # fmt: skip
-    yield _heartbeat(seen)
+    if not around.past:
+        yield _heartbeat(seen)
     if seen.cancelling is not None:
         asked = seen.now - seen.cancelling
         text = f"it was asked to stop {span(asked)} ago and has {span(around.grace)} for it"

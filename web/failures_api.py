@@ -10,11 +10,13 @@ from msgspec import Struct
 from ..events import ids, times, vault
 from ..events.vault import VaultError
 from ..projections.failures import Failure, failed_jobs, failures
+from ..projections.moments import Moment
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
 from .export import FORMAT, export, fields, format_of, whole
 from .job_reads import read_bodies
+from .past import AT, moment_of, queues_then
 from .requests import Call
 from .services import Services
 
@@ -50,7 +52,7 @@ class Failures(Struct, omit_defaults=True):
 
 
 async def list_failures(call: Call) -> Answer:
-    call.allow("since", "queue", "limit", "spans", "format")
+    call.allow("since", "queue", "limit", "spans", "format", "at")
     if (kind := format_of(call)) is not None:
         found = await _found(call, _MOST)
         return await export(call, kind, "failures", COLUMNS, whole(found.failures))
@@ -58,16 +60,19 @@ async def list_failures(call: Call) -> Answer:
 
 
 async def _found(call: Call, limit: int) -> Failures:
-    queues = await _queues(call)
+    moment = await moment_of(call)
+    queues = await _queues(call, moment)
     name = call.text("queue")
     spans = await _spans(call)
+    if moment is not None and spans:
+        raise invalid("spans", "counts jobs as they are now: leave it out with at", status=400)
     since = call.instant("since")
     if since is None and spans:
         since = min(spans.values())
     among = queues if name is None else {name: queues[name]}
     async with call.services.pool.connection() as connection:
         number = None if name is None else queues[name]
-        found = await failures(connection, since=since, queue=number, limit=limit)
+        found = await failures(connection, since=since, queue=number, limit=limit, moment=moment)
         found = [failure for failure in found if all(map(call.caller.sees, failure.queues))]
         counts = await failed_jobs(connection, found, among, list(spans.values()), COUNTED + 1)
     rows = [await _failure(call.services, failure) for failure in found]
@@ -83,9 +88,10 @@ def _count(row: FailureRow, spans: Sequence[str], counted: Sequence[int]) -> Non
     row.more = [span for span, count in zip(spans, counted, strict=True) if count > COUNTED]
 
 
-async def _queues(call: Call) -> dict[str, int]:
+async def _queues(call: Call, moment: Moment | None) -> dict[str, int]:
     """Those that the caller sees. Raises unknown_queue for one that is asked for and is not among them."""
-    there = await call.services.names.queues()
+    services = call.services
+    there = await services.names.queues() if moment is None else await queues_then(services, moment)
     seen = {queue.name: queue.id for queue in there if call.caller.sees(queue.name)}
     if (name := call.text("queue")) is not None and name not in seen:
         raise unknown_queue(name)
@@ -113,10 +119,12 @@ async def _failure(services: Services, failure: Failure) -> FailureRow:
 
 async def _sample(services: Services, failure: Failure) -> str | None:
     """The last line of the sample's error; None after its erasure, or without its key."""
+    if failure.token is None:
+        return None
     try:
         async with services.pool.connection() as connection:
             bodies = await read_bodies(connection, services.vault, failure.sample_job)
-        text = bodies.last(vault.ERROR)
+        text = bodies.text(vault.ERROR, failure.token)
     except VaultError:
         return None
     lines = (text or "").strip().splitlines()
@@ -135,7 +143,7 @@ ENDPOINTS: Final = (
         query={
             "since": "RFC 3339; from its hour on.", "queue": "A queue's name.", "limit": "1 to 200.",
             "spans": "Some of 1h,24h,7d,30d: count the jobs of each, and list what failed in the longest.",
-            "format": FORMAT,
+            "format": FORMAT, "at": f"{AT} Not with spans.",
         },
     ),
 )  # fmt: skip

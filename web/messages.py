@@ -96,7 +96,10 @@ class Bodies:
         """What there was at a position: the payload that it ran with then, and what had been told. `lease`:
         the token of the attempt that ran, whose error text is yet to come. Erased stays erased."""
         before = position + 1 if lease is None else lease
-        ends = {vault.ERROR: before, vault.PROGRESS: position + 1, vault.REASON: position + 1}
+        there = position + 1
+        ends = {
+            vault.ERROR: before, vault.PROGRESS: there, vault.REASON: there, vault.FORMER_PAYLOAD: there,
+        }  # fmt: skip
         rows = {
             (slot, token): sealed
             for (slot, token), sealed in self._rows.items()

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from ..broker.queue_commands import QueueState
 from ..events.names import Queue
+from ..events.queue import QueueConfig
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .export import FORMAT, export, fields, format_of, whole
@@ -82,7 +83,8 @@ async def read(call: Call) -> Answer:
     call.allow("at")
     if (moment := await moment_of(call)) is not None:
         then = await queue_then(call.services, moment, call.queue)
-        return json(QueueRow(then.name, then.paused, then.config, then.position))
+        config = msgspec.convert(then.config, QueueConfig)
+        return json(QueueRow(then.name, then.paused, msgspec.to_builtins(config), then.position))
     return json(_row(await call.services.engine.queues.state(call.queue)))
 
 

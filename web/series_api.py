@@ -8,10 +8,12 @@ from typing import Any, Final
 from msgspec import Struct
 
 from ..events import times
+from ..projections.moments import Moment
 from ..projections.series import ALL, COUNTS, PERCENTILES, Asked, Found
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
+from .past import AT, moment_of, queues_then
 from .requests import Call
 
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86400}
@@ -61,11 +63,12 @@ class SeriesAnswer(Struct, rename={"from_": "from"}):
 
 
 async def series(call: Call) -> Answer:
-    call.allow("queue", "from", "to", "step", "group", "percentiles")
-    chosen = await _queues(call)
-    asked = await _asked(call, tuple(chosen))
+    call.allow("queue", "from", "to", "step", "group", "percentiles", "at")
+    moment = await moment_of(call)
+    chosen = await _queues(call, moment)
+    asked = await _asked(call, tuple(chosen), moment)
     async with call.services.pool.connection() as connection:
-        found = await call.services.series.read(connection, asked)
+        found = await call.services.series.read(connection, asked, moment)
     starts = range(asked.start, asked.upto, asked.step)
     groups: list[int | None] = list(chosen) if asked.grouped else [None]
     return json({
@@ -80,10 +83,11 @@ async def series(call: Call) -> Answer:
     })  # fmt: skip
 
 
-async def _queues(call: Call) -> dict[int, str]:
+async def _queues(call: Call, moment: Moment | None) -> dict[int, str]:
     """Number -> name of those that are asked for, within those that the caller may see."""
-    name = call.text("queue")
-    found = {q.id: q.name for q in await call.services.names.queues() if call.caller.sees(q.name)}
+    name, services = call.text("queue"), call.services
+    there = await services.names.queues() if moment is None else await queues_then(services, moment)
+    found = {q.id: q.name for q in there if call.caller.sees(q.name)}
     if name is None:
         return found
     chosen = {number: each for number, each in found.items() if each == name}
@@ -92,10 +96,10 @@ async def _queues(call: Call) -> dict[int, str]:
     return chosen
 
 
-async def _asked(call: Call, queues: tuple[int, ...]) -> Asked:
+async def _asked(call: Call, queues: tuple[int, ...], moment: Moment | None) -> Asked:
     upto = call.instant("to")
     if upto is None:
-        upto = await call.services.engine.clock.now()
+        upto = await call.services.engine.clock.now() if moment is None else moment.now
     start = call.instant("from")
     start = upto - 3_600_000 if start is None else start
     if not 0 <= start < upto:
@@ -162,7 +166,7 @@ ENDPOINTS: Final = (
             "to": "RFC 3339; now without.",
             "step": "Length of a bucket, 1m to 1d (15m, 6h); chosen by the span without.",
             "group": "queue: a series each, for all the sparklines at once.",
-            "percentiles": "true or false; false with group, true without.",
+            "percentiles": "true or false; false with group, true without.", "at": AT,
         },
     ),
 )  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..broker.connection import RedisUnavailable
 from ..events import ids, outbox, times, vault
@@ -19,6 +20,7 @@ from .endpoint import Endpoint
 from .errors import job_not_found
 from .job_reads import Job
 from .jobs import visible
+from .past import AT, moment_of
 from .requests import Call
 from .services import Services
 
@@ -43,25 +45,44 @@ class Why(Struct):
 
 
 async def read(call: Call) -> Answer:
-    call.allow()
-    job = await visible(call)
+    call.allow("at")
+    moment = await moment_of(call)
+    job = await visible(call, moment)
+    if job is None and moment is not None:
+        raise job_not_found()
     if job is None:
         return await _unrelayed(call)
     services, state = call.services, job.state
     kind = await services.names.type_id(state.spec.type)
     async with services.pool.connection() as connection:
         seen = await why.evidence(
-            connection, queue=state.queue, type_name=state.spec.type, job=state.id
+            connection, queue=state.queue, type_name=state.spec.type, job=state.id, moment=moment
         )
         turn = None
         if state.status == "queued":
             turn = await place(
-                connection, job=state.id, queue=state.queue, type_id=kind, priority=state.priority
-            )
+                connection, job=state.id, queue=state.queue, type_id=kind, priority=state.priority,
+                moment=moment,
+            )  # fmt: skip
     if seen is None:
         raise job_not_found()
     around = await _surroundings(services, job, seen)
+    if moment is not None:
+        seen, around = _leased(job, seen), replace(around, enabled=True, redis="ready", past=True)
     return json(_answer(state, seen, why.findings(state, seen, around, turn)))
+
+
+def _leased(job: Job, seen: Evidence) -> Evidence:
+    """What the lease held then, as its job's story tells it."""
+    state = job.state
+    if seen.started_at is None:
+        return seen
+    asked = [event.recorded_at for event in job.events if event.type == "cancel_requested"]
+    timeout = state.spec.timeout
+    return replace(
+        seen, deadline=None if timeout is None else seen.started_at + 1000 * timeout,
+        cancelling=asked[-1] if state.cancelling else None,
+    )  # fmt: skip
 
 
 def _answer(state: JobState, seen: Evidence, told: list[Finding]) -> dict[str, Any]:
@@ -132,5 +153,6 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/job/{job}/why", run=read, scope="read", tag="jobs", answer=Why,
         summary="Why a job does not run yet, or what it is at: findings, each with a code, a text and facts.",
+        query={"at": f"{AT} Without heartbeats and Redis."},
     ),
 )  # fmt: skip

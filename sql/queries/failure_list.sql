@@ -1,6 +1,7 @@
 -- Failures by fingerprint and job type, the most recent first.
 -- Parameters: since (from the hour it is in; null: all), queue (null: any), limit.
--- Answer: (fingerprint, type, count, first_seen, last_seen, queues, sample_job, cause, error_type, template).
+-- Answer: (fingerprint, type, count, first_seen, last_seen, queues, sample_job, cause, error_type, template, token of
+-- the attempt that is the sample: it names the error text).
 -- A group's last failure is in its newest hour. So where the newest hour has enough groups, or the day that ends
 -- with it, the page is among these, and only their older hours are read.
 with asked as materialized (
@@ -43,7 +44,8 @@ select p.fingerprint, t.name as type, g.count, g.first_seen, p.last_seen,
             where y.fingerprint = p.fingerprint and y.type = p.type and y.hour >= a.since)
         order by q.name
     ) as queues,
-    s.sample_job, s.cause, s.error_type, s.template
+    s.sample_job, s.cause, s.error_type, s.template,
+    (select o.started from hivelog.rounds o where o.job = s.sample_job and o.ended = s.sample_position) as token
 from page p
 cross join lateral (
     select sum(f.count)::bigint as count, min(f.first_seen) as first_seen from asked a, hivelog.failures f
@@ -51,7 +53,7 @@ cross join lateral (
         and (%(queue)s::smallint is null or %(queue)s = any (f.queues))
 ) g
 cross join lateral (
-    select f.sample_job, f.cause, f.error_type, f.template from hivelog.failures f
+    select f.sample_job, f.sample_position, f.cause, f.error_type, f.template from hivelog.failures f
     where f.fingerprint = p.fingerprint and f.type = p.type
         and (%(queue)s::smallint is null or %(queue)s = any (f.queues))
     order by f.hour desc limit 1

@@ -1,13 +1,16 @@
 -- What happened in queues over time, by buckets of one length; buckets without events are not answered.
 -- Parameters: queues (numbers; 0: all together), start, upto (buckets from start until before upto), step (an interval of whole
 -- minutes; buckets begin at multiples of it since 1970), hourly (whether hours are fine enough to be read),
--- grouped (a series a queue), spread (with percentiles, which cost most).
+-- grouped (a series a queue), spread (with percentiles, which cost most); position and moment (a moment of the past;
+-- null: now). What had happened then in the hour and the minute that ran is read by the minute and from the log.
 -- Answer: a row at least: position (the log's head), now, projected (up to where the counts have folded it),
 -- generation of the projection, folded (when the last event in it was recorded: buckets that end before are
 -- final; null: unknown), queue (null: all of them), bucket (null: none), counts, and percentiles in seconds by
 -- nearest rank over hivelog.bucket's buckets.
 with clock as materialized (
-    select b.position, greatest(hivelog.now(), b.recorded_at) as now, p.position as projected, p.generation,
+    select coalesce(%(position)s::bigint, b.position) as position,
+        coalesce(%(moment)s::timestamptz, greatest(hivelog.now(), b.recorded_at)) as now,
+        coalesce(%(position)s::bigint, p.position) as projected, p.generation,
         (select e.recorded_at from hivelog.events e where e.position = p.position) as folded
     from (select * from hivelog.batches order by position desc limit 1) b
     cross join hivelog.projected('jobs') p
@@ -15,14 +18,24 @@ with clock as materialized (
     select m.queue, m.minute as time, m.enqueued, m.started, m.completed, m.failed, m.expired, m.cancelled,
         m.lost, m.retried, case when %(spread)s then m.waits end as waits, case when %(spread)s then m.runs end as runs
     from unnest(%(queues)s::smallint[]) q (id)
-    join hivelog.queue_minutes m on m.queue = q.id and m.minute >= %(start)s and m.minute < %(upto)s
-    where not %(hourly)s
+    join hivelog.queue_minutes m on m.queue = q.id
+        and m.minute < least(%(upto)s, date_trunc('minute', %(moment)s::timestamptz, 'UTC'))
+        and m.minute >= case when %(hourly)s
+            then greatest(%(start)s, date_trunc('hour', %(moment)s::timestamptz, 'UTC')) else %(start)s end
+    where not %(hourly)s or %(position)s::bigint is not null
     union all
     select h.queue, h.hour, h.enqueued, h.started, h.completed, h.failed, h.expired, h.cancelled,
         h.lost, h.retried, case when %(spread)s then h.waits end, case when %(spread)s then h.runs end
     from unnest(%(queues)s::smallint[]) q (id)
-    join hivelog.queue_hours h on h.queue = q.id and h.hour >= %(start)s and h.hour < %(upto)s
+    join hivelog.queue_hours h on h.queue = q.id and h.hour >= %(start)s
+        and h.hour < least(%(upto)s, date_trunc('hour', %(moment)s::timestamptz, 'UTC'))
     where %(hourly)s
+    union all
+    select m.queue, date_trunc('minute', %(moment)s::timestamptz, 'UTC'), m.enqueued, m.started, m.completed, m.failed,
+        m.expired, m.cancelled, m.lost, m.retried, case when %(spread)s then m.waits end, case when %(spread)s then m.runs end
+    from hivelog.minute_at(%(queues)s::smallint[], %(position)s::bigint, %(moment)s::timestamptz) m
+    where %(position)s::bigint is not null
+        and date_trunc('minute', %(moment)s::timestamptz, 'UTC') between %(start)s and %(upto)s::timestamptz - interval '1 minute'
 ), cells as materialized (
     select case when %(grouped)s then r.queue end as queue,
         date_bin(%(step)s::interval, r.time, to_timestamp(0)) as bucket, r.enqueued, r.started, r.completed,

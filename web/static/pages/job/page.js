@@ -36,7 +36,7 @@ export default function Job({ params: { id } }) {
       ${may("operate") && !at.value && html`<${Actions} job=${job} reload=${story.reload} />`}
     </header>
     ${error && html`<${ErrorBox} error=${error} retry=${story.reload} />`}
-    ${WAITING.has(job.status) && !at.value && html`<${Why} job=${job} />`}
+    ${WAITING.has(job.status) && html`<${Why} job=${job} />`}
     <div class="job-columns">
       <div>
         <${Timeline} job=${job} events=${events} />

@@ -5,7 +5,7 @@ import { onJobs } from "../../data/live.js";
 import { number } from "../../data/format.js";
 import { now } from "../../data/clock.js";
 import { useData, useListener } from "../../data/use.js";
-import { at, href } from "../../frame/router.js";
+import { href } from "../../frame/router.js";
 import { useHeld } from "../../parts/held.js";
 import { Empty, Loading } from "../../parts/states.js";
 import { JobLink, Time } from "../../parts/values.js";
@@ -24,7 +24,7 @@ export function Failures() {
   });
   useEffect(() => () => clearTimeout(timer.current), []);
   return html`<section class="panel" aria-labelledby="failures-title">
-    <header><h2 id="failures-title">Latest failures</h2><span class="dim">${at.value ? "from 24 h before, up to now" : "24 h"}</span>
+    <header><h2 id="failures-title">Latest failures</h2><span class="dim">24 h</span>
       <div class="actions"><a class="button" href=${href("/failures")}>All failures</a></div></header>
     <${Loading} of=${found} rows=${4} height=${52}>${(data) => html`<${List} failures=${data.failures} />`}<//>
   </section>`;
