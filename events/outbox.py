@@ -37,6 +37,11 @@ _KEY_KEPT = 24 * 3600 * 1000  # milliseconds
 _POLL = 1.0  # seconds: a lost NOTIFY costs this much
 # Right after work: for what enqueue did not announce because it saw other rows waiting.
 _LINGER = 0.1
+# What was enqueued longer ago than that has left, and beside an old snapshot lies dead before the rest: it is
+# gone through only now and then, for a transaction that was long.
+_BACK = 60.0  # seconds
+_ALL = 1e9
+_LOOK_FOR_ALL = 10.0  # seconds
 
 Submit = Callable[[Part], Awaitable[Outcome]]
 
@@ -76,6 +81,7 @@ class Relay:
 
     def __init__(self, url: str, names: Names, vault: Vault, submit: Submit) -> None:
         self._url, self._names, self._vault, self._submit = url, names, vault, submit
+        self._all_at = self._looked_at = 0.0
 
     async def run(self) -> None:
         """Relay until cancelled; outlasts a database that is away."""
@@ -104,14 +110,14 @@ class Relay:
 
         Raises DatabaseUnavailable or Overloaded from the appender: nothing is lost, come again.
         """
-        total = 0
-        while True:
-            cursor = await conn.execute(_READ)
-            rows = [Row(*values) for values in await cursor.fetchall()]
-            moved = await self._relay(conn, rows)
-            if not moved:
-                return total
+        total, now = 0, asyncio.get_running_loop().time()
+        back = _ALL if now >= self._all_at else _BACK + now - self._looked_at
+        while moved := await self._relay(conn, await _read(conn, back)):
             total += moved
+        self._looked_at = now
+        if back == _ALL:
+            self._all_at = now + _LOOK_FOR_ALL
+        return total
 
     async def _relay(self, conn: Connection, rows: list[Row]) -> int:
         jobs: list[tuple[Row, Enqueue]] = []
@@ -169,6 +175,11 @@ class Relay:
             return a + b, some + more
         refused = [(jobs[n][0], why.code) for (section, n), why in outcome.refused.items() if section == "n"]
         return len(jobs) - len(refused), refused
+
+
+async def _read(conn: Connection, back: float) -> list[Row]:
+    cursor = await conn.execute(_READ, {"back": back})
+    return [Row(*values) for values in await cursor.fetchall()]
 
 
 def _part(jobs: Sequence[tuple[Row, Enqueue]]) -> Part:

@@ -40,6 +40,10 @@ select gen_random_uuid(), -1, {queue}, 100, {type}, 1, 0, 0, 2, '{{}}',
 insert into hivelog.pending (due_at, job, enqueued, queue, priority, type, version, attempt, retry, size, spec, expires_at)
 select now() - interval '1 hour', gen_random_uuid(), -1, {queue}, 100, {type}, 1, 0, 0, 2, '{{}}',
     now() + interval '1 hour' * (1 - 2 * (n % 2)) from generate_series(1, {dead}) n;
+insert into hivelog.outbox (id, queue, type, payload, options, caller, created_at)
+select (left(hivelog.lowest_job_id(now() - interval '1 hour')::text, 15) || right(gen_random_uuid()::text, 21))::uuid,
+    'bench', 'noop', '{{}}', '{{}}', 'test', now() from generate_series(1, {dead});
+delete from hivelog.outbox;
 delete from hivelog.leases where token = -1;
 delete from hivelog.ready where enqueued = -1;
 delete from hivelog.pending where enqueued = -1
@@ -225,6 +229,7 @@ READS = (
     ("expired_waiting", {"back": 60, "limit": 250}),
     ("next_due", {"back": 60, "ahead": 1}),
     ("queue_stats", NOTHING.parameters),
+    ("outbox_read", {"back": 60}),
     ("scales", {}),
     ("unserved_types", {}),
 )
