@@ -25,7 +25,7 @@ DEAD = 20_000
 TURNS = 8  # more than five, so that PostgreSQL comes to plans for any list beside those for each
 ROWS = (1, 40)
 MOVES = 1_000
-FEW = 1_000  # pages: what a statement may go through that has nothing to do with dead rows
+FEW = 150  # pages: what a statement may go through that has nothing to do with dead rows
 # Beyond what the commands name: the rest of an index page here and there, not a table.
 SPARE = DEAD // 4
 
@@ -166,7 +166,7 @@ async def test_the_feed_looks_up_what_was_touched(database: str) -> None:
         after = (await log.append([part(*older)])).head
         await log.append([part(*(desk.enqueue() for _ in range(40)))])
         await log.append([part(*(desk.reprioritize(job, 5) for job in older))])
-        assert pages(other, "feed_state", (after, 50_000)) < FEW
+        assert pages(other, "feed_state", (after, 50_000)) < 10 * FEW
     await log.close()
 
 
@@ -246,5 +246,5 @@ async def test_what_runs_all_the_time_reads_no_dead_rows(
         if query == "heartbeat":
             values["session"] = other.execute("select session from hivelog.sessions").fetchone()[0]  # type: ignore[index]
         await turns(log, desk, 1)
-        assert pages(other, query, values) < FEW
+        assert pages(other, query, values) < FEW, query
     await log.close()
