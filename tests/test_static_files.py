@@ -39,6 +39,16 @@ async def test_a_file_is_kept_as_long_as_its_address_names_its_content(world: Wo
     assert (await world.client.get(f"/static/{version()}/../../pages.py")).status_code in (401, 404)
 
 
+async def test_a_large_answer_is_packed_for_whoever_can_read_it(world: World) -> None:
+    large = await world.client.get("/openapi.json")
+    assert large.headers["content-encoding"] == "gzip"
+    assert int(large.headers["content-length"]) < len(large.content) / 3
+    plain = await world.client.get("/openapi.json", headers={"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.json() == large.json()
+    assert "content-encoding" not in (await world.client.get("/health/live")).headers
+
+
 async def test_the_first_view_is_small(world: World) -> None:
     """All that the overview loads: the page, its styles, modules and icons."""
     html = (await world.client.get("/")).text

@@ -12,7 +12,7 @@ from typing import Final
 
 from starlette.types import Receive, Scope, Send
 
-from .answers import Answer
+from .answers import Answer, packed
 from .behind import wait_for_projections
 from .callers import Caller
 from .endpoint import Endpoint
@@ -41,6 +41,9 @@ class Dispatch:
             raise
         except Exception as error:
             answer = answer_of(problem_of(error))
+        # Streams and files send themselves.
+        if type(answer) is Answer and b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
+            answer = packed(answer)
         await answer.send(send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:

@@ -68,7 +68,8 @@ def _view(browser: Browser, installation: Installation, base: str) -> dict[str, 
         page.add_init_script(f"({_WATCH})()")
         sent = _transferred(page)
         page.goto("/")
-        page.wait_for_function("window.seen.whole")
+        while not page.evaluate("window.seen.whole"):
+            page.wait_for_timeout(20)
         page.wait_for_timeout(500)  # a long task that it began with is told when it ends
         seen = page.evaluate("window.seen")
         return {

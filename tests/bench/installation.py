@@ -49,9 +49,10 @@ class Installation:
             "HIVELOG_DATA": str(self.folder),
             "HIVELOG_ADMIN_TOKEN": self.token,
             "MESSAGING_ENCRYPTION_ENABLED": "true" if self.encrypted else "false",
-            "MESSAGING_ENCRYPTION_KEY": key,
             "LOG_LEVEL": "warning",
             "BENCH_ECHO": "",
+            # A key that is new at each start would have all of a kept database indexed anew.
+            **({"MESSAGING_ENCRYPTION_KEY": key} if self.encrypted else {}),
         }
 
     @property
