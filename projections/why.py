@@ -182,7 +182,8 @@ def _served(state: JobState, seen: Evidence, around: Surroundings) -> Iterator[F
             "workers_busy", text, blocks=True, workers=seen.able, slots=seen.slots, busy=seen.busy
         )
     else:
-        text = f"{seen.able} live workers run type {kind}, {seen.busy} of their {seen.slots} slots are taken"
+        who = "1 live worker runs" if seen.able == 1 else f"{seen.able} live workers run"
+        text = f"{who} type {kind}, {seen.busy} of {seen.slots} slots are taken"
         yield found("served", text, workers=seen.able, slots=seen.slots, busy=seen.busy)
 
 

@@ -20,9 +20,13 @@ with ids as materialized (
         c.started_at, c.session
     from unnest(%(statuses)s::hivelog.job_status[]) s (status)
     cross join lateral (
-        select j.*, s.status as looked from hivelog.jobs j
-        where j.queue = any (%(queues)s::smallint[]) and j.status = s.status
-            and j.id >= %(low)s::uuid and j.id < %(high)s::uuid
+        -- Each queue's by the key (`order by`): to find that none of fifty queues has one, the table would be scanned.
+        select r.*, s.status as looked from unnest(%(queues)s::smallint[]) q (queue)
+        cross join lateral (
+            select j.* from hivelog.jobs j
+            where j.queue = q.queue and j.status = s.status and j.id >= %(low)s::uuid and j.id < %(high)s::uuid
+            order by j.id desc limit %(scan)s
+        ) r
         limit %(scan)s
     ) c
     where %(way)s = 'range'

@@ -81,20 +81,20 @@ def measured(installation: Installation, given: argparse.Namespace) -> dict[str,
     found: dict[str, Any] = {}
     if given.only in (None, "answers"):
         with installation.serving() as (_, base):
-            found |= asyncio.run(answered(base, installation.login, given.rounds))
+            found |= asyncio.run(answered(base, installation.login, given.rounds, given.jobs - 1))
     if given.only in (None, "page"):
         with installation.serving() as (_, base):
             found |= dashboard_page.measured(installation, base, given.seconds)
     return found
 
 
-async def answered(base: str, login: dict[str, str], rounds: int) -> dict[str, Any]:
+async def answered(base: str, login: dict[str, str], rounds: int, newest: int) -> dict[str, Any]:
     async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
         await settled(client)
     # Anew, so that nothing but that one question has been asked of the process.
     async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
-        overview = {path: await timed(client, path, rounds) for path in OVERVIEW}
-        search = {name: await timed(client, path, rounds) for name, path in SEARCHES.items()}
+        overview = {path: await timed(client, path, rounds, newest) for path in OVERVIEW}
+        search = {name: await timed(client, path, rounds, newest) for name, path in SEARCHES.items()}
     return {"answers_ms": against_bar(overview, 50), "search_ms": against_bar(search, 300)}
 
 

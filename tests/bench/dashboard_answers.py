@@ -25,14 +25,14 @@ SEARCHES: Final = {
 }
 
 
-def _path(path: str, n: int) -> str:
+def _path(path: str, n: int, newest: int) -> str:
     if "{minutes:" in path:
         before, _, rest = path.partition("{minutes:")
         minutes, _, after = rest.partition("}")
         at = time.gmtime(time.time() - 60 * int(minutes))
         return before + time.strftime("%Y-%m-%dT%H:%M:%SZ", at) + after
     asked = {
-        "{n:user_id}": f"user_id:u{n * 997 % 100_000}", "{n:order.id}": f"order.id:{n * 7919 + 5}",
+        "{n:user_id}": f"user_id:u{n * 997 % 100_000}", "{n:order.id}": f"order.id:{newest - n * 7919}",
         "{n:two words}": f"u{n * 131 % 100_000} monthly", "{n:nothing}": f"user_id:nobody{n}",
     }  # fmt: skip
     for name, text in asked.items():
@@ -40,20 +40,22 @@ def _path(path: str, n: int) -> str:
     return path
 
 
-async def timed(client: httpx.AsyncClient, path: str, rounds: int) -> dict[str, Any]:
-    """Milliseconds: the first answer, and the rest."""
+async def timed(client: httpx.AsyncClient, path: str, rounds: int, newest: int) -> dict[str, Any]:
+    """Milliseconds: the first answer, and the rest. `newest`: the number in the newest ended job's payload."""
     took = []
     for n in range(rounds + 1):
         began = time.perf_counter()
-        answer = await client.get(_path(path, n))
+        answer = await client.get(_path(path, n, newest))
         took.append(1000 * (time.perf_counter() - began))
         if path != "/health":  # which may say 503, and that is its answer
             answer.raise_for_status()
     first, rest = took[0], sorted(took[1:])
-    return {
+    found = {
         "first": round(first, 1), "p50": round(statistics.median(rest), 1),
         "p95": round(rest[int(len(rest) * 0.95)], 1), "bytes": len(answer.content),
     }  # fmt: skip
+    print(f"{path}: {found}", flush=True)
+    return found
 
 
 def against_bar(found: dict[str, dict[str, Any]], bar: int) -> dict[str, Any]:

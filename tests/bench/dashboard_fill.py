@@ -25,17 +25,23 @@ def queue_names() -> list[str]:
     return [f"queue-{n:02}" for n in range(QUEUES)]
 
 
-def fill(url: str, jobs: int) -> Iterator[str]:
-    """Write the history of `jobs` ended jobs, up to now; the queues exist. Tells how far it is."""
+def fill(
+    url: str, jobs: int, *, queues: str = "queue-%", types: tuple[str, ...] = TYPES, days: int = DAYS,
+    errors: int = 97, waves: int = 0,
+) -> Iterator[str]:  # fmt: skip
+    """Write the history of `jobs` ended jobs, up to now; the queues (like `queues`) exist. Tells how far it is.
+
+    `errors`: kinds of failures; `waves`: how often in a stretch the rate goes up and down, 0 for never.
+    """
     began = time.monotonic()
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("set work_mem = '256MB'; set synchronous_commit = off")
-        fixed = _numbers(connection)
+        fixed = _numbers(connection, queues, types) | {"errors": errors, "waves": waves}
         now = datetime.now(UTC)
-        step = timedelta(days=DAYS) * (_STRETCH / jobs)
+        step = timedelta(days=days) * (min(_STRETCH, jobs) / jobs)
         for n, first in enumerate(range(0, jobs, _STRETCH)):
             _partitions(connection, 3 * _STRETCH)
-            start = now - timedelta(days=DAYS) + n * step
+            start = now - timedelta(days=days) + n * step
             count = min(_STRETCH, jobs - first)
             head = connection.execute("select max(position) from hivelog.batches").fetchone()
             assert head is not None
@@ -55,11 +61,11 @@ def head(url: str) -> int:
     return int(row[0])
 
 
-def _numbers(connection: psycopg.Connection[Any]) -> dict[str, Any]:
+def _numbers(connection: psycopg.Connection[Any], like: str, types: tuple[str, ...]) -> dict[str, Any]:
     queues = connection.execute(
-        "select array_agg(id order by name) from hivelog.queues where name like 'queue-%'"
+        "select array_agg(id order by name) from hivelog.queues where name like %s", (like,)
     ).fetchone()
-    for name in TYPES:
+    for name in types:
         connection.execute("insert into hivelog.job_types (name) values (%s) on conflict do nothing", (name,))
     actors = []
     for name in ("user:bench", "worker:bench:00000000-0000-7000-8000-000000000000"):
@@ -73,7 +79,7 @@ def _numbers(connection: psycopg.Connection[Any]) -> dict[str, Any]:
     assert queues is not None
     assert epoch is not None
     return {
-        "queues": queues[0], "type_names": list(TYPES), "actor": actors[0], "worker": actors[1],
+        "queues": queues[0], "type_names": list(types), "actor": actors[0], "worker": actors[1],
         "epoch": epoch[0],
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
 -- One stretch of a history for tests/bench/dashboard.py: jobs that were enqueued, started and ended, a twentieth of
 -- them failed; with their payloads, and an append of 10,000 events at a time, as the log would have written them.
 -- Parameters: first (number of its first job), count, start and stop (when they were enqueued), queues and types
--- (numbers), type_names, actor, worker, position (head before), epoch, spec_size.
+-- (numbers), type_names, actor, worker, position (head before), epoch, errors (kinds of them), waves (0: none).
 with jobs as materialized (
     select i, (%(queues)s::smallint[])[1 + i %% cardinality(%(queues)s)] as queue,
         1 + i %% cardinality(%(type_names)s::text[]) as kind,
@@ -14,7 +14,10 @@ with jobs as materialized (
     from generate_series(%(first)s::bigint, %(first)s::bigint + %(count)s - 1) i
     cross join lateral (
         select date_trunc('milliseconds', %(start)s::timestamptz
-            + (%(stop)s::timestamptz - %(start)s::timestamptz) * ((i - %(first)s)::float8 / %(count)s)) as at
+            + (%(stop)s::timestamptz - %(start)s::timestamptz) * (x.share
+                - case when %(waves)s > 0 then 0.9 * sin(2 * pi() * %(waves)s * x.share) / (2 * pi() * %(waves)s) else 0 end
+            )) as at
+        from (select (i - %(first)s)::float8 / %(count)s as share) x
     ) t
 ), steps as (
     select j.job, 1 as version, 'enqueued'::hivelog.event_type as type, j.created as at, j.queue,
@@ -27,7 +30,7 @@ with jobs as materialized (
     union all
     select j.job, 3, case when j.failed then 'failed' else 'completed' end::hivelog.event_type, j.ended, j.queue,
         case when j.failed then jsonb_build_object('cause', 'error', 'error_type', 'ValueError', 'fingerprint',
-            'f' || j.i %% 97, 'template', 'no such order <n>') end, null, null
+            'f' || j.i %% %(errors)s, 'template', 'no such order <n>') end, null, null
     from jobs j
 ), numbered as (
     select s.*, %(position)s::bigint + row_number() over (order by s.at, s.job, s.version) as position from steps s

@@ -17,6 +17,7 @@ from hivelog.sql import migrate
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
+from ..bench import dashboard_fill
 from ..conftest import Servers, new_database
 from . import chromium, sites, story
 from .conftest import visiting
@@ -69,8 +70,17 @@ def _site(fill: str) -> Iterator[sites.Site]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         site = stack.enter_context(sites.running(database, own.redis_url, folder))
         if fill == "full":
+            _history(site)
             story.tell(site)
         yield site
+
+
+def _history(site: sites.Site) -> None:
+    """A day of it, so that charts have something to show."""
+    types = ("cleanup", "resize_image", "send_mail", "report_generation")
+    for _ in dashboard_fill.fill(site.database, 30_000, queues="%", types=types, days=1, errors=3, waves=43):
+        pass
+    site.settled()
 
 
 def _pictures(browser: Browser, site: sites.Site, fill: str) -> Iterator[str]:
@@ -90,6 +100,8 @@ def _picture(page: Page, address: str, name: str) -> str:
     page.locator("main h1").wait_for()
     page.wait_for_load_state("load")
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    for trace in page.locator("details.trace[open] > summary").all():
+        trace.click()  # it names the folders of this machine
     page.wait_for_timeout(400)  # charts draw a frame later than their numbers
     page.screenshot(path=EVERYTHING / f"{name}.png", animations="disabled")
     return name

@@ -40,10 +40,11 @@ export function useSeries(span, query = {}) {
 
 const seen = new WeakMap(); // an answer -> what is shown of it, the same object each time
 
-// Without a last short bucket that is not over: it would look like a collapse.
+// Without a last short bucket that is not over: it would look like a collapse. Where nothing was before, it is all there is.
 function whole(data) {
   if (seen.has(data)) return seen.get(data);
-  const open = data.step <= 900 && Date.parse(data.times.at(-1)) + data.step * 1000 > Math.min(Date.parse(data.timestamp), now());
+  const open = data.step <= 900 && Date.parse(data.times.at(-1)) + data.step * 1000 > Math.min(Date.parse(data.timestamp), now())
+    && data.series.some(({ enqueued, started }) => [...enqueued.slice(0, -1), ...started.slice(0, -1)].some(Boolean));
   const cut = (values) => (Array.isArray(values) ? values.slice(0, -1) : values);
   const shown = !open ? data : {
     ...data, times: cut(data.times),

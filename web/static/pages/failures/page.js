@@ -38,5 +38,5 @@ function Table({ groups, since, queue, open, setOpen, reload }) {
 }
 
 const Fine = ({ queue }) => html`<${Empty} title="Nothing failed in 30 days" icon="check">
-  <p>${queue ? `In the queue ${queue}, that is. ` : ""}When an attempt fails, it shows up here with its trace, beside all others that fail the same way.
-    <a href=${href("/jobs", { status: "completed" })}>See what was completed</a>.</p><//>`;
+  <p>${queue ? `In the queue ${queue}, that is. ` : ""}When an attempt fails, it shows up here with its trace,
+    beside all others that fail the same way. <a href=${href("/jobs", { status: "completed" })}>See what was completed</a>.</p><//>`;
