@@ -20,11 +20,14 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from .answers import Answer, Headers
+from .answers import OF_A_PART, SECURITY, Answer, Headers
 from .errors import Problem, answer_of
 
 _TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg")
 _FOREVER: Final = b"public, max-age=31536000, immutable"
+# A style or a module is part of a page; a worker is a place of its own, with its own policy.
+_PARTS: Final = (b"text/css", b"text/javascript")
+_WORKERS: Final = ("data/feed-shared.js",)
 # A page of another release, during an update: it gets today's file, and keeps it only for now.
 _FOR_NOW: Final = b"no-cache"
 _IMPORT: Final = re.compile(rb"""(?:^|;)\s*(?:import|export)\b[^"'`;()]*?from\s*["'](\.[^"']+)["']""", re.M)
@@ -79,12 +82,12 @@ def version() -> str:
 def page(name: str) -> bytes:
     """An HTML file with `{{static}}` and `{{preload}}` filled in."""
     text = all_files()[name].body.replace(b"{{static}}", b"static/" + version().encode())
-    return text.replace(b"{{preload}}", b"\n".join(_preloads("app.js")))
+    return text.replace(b"{{preload}}", b"\n".join(_preloads("app.js", "pages/overview/page.js")))
 
 
-def _preloads(entry: str) -> Iterator[bytes]:
-    """A link a module that the entry needs: the browser asks for all at once, not a level at a time."""
-    for name in sorted(imported(entry)):
+def _preloads(entry: str, first: str) -> Iterator[bytes]:
+    """A link a module that the entry needs, and the page that is seen first: all are asked for at once."""
+    for name in sorted(imported(entry) | {first} | imported(first)):
         yield b'<link rel="modulepreload" href="static/%s/%s">' % (version().encode(), name.encode())
 
 
@@ -117,4 +120,5 @@ class StaticFiles:
         if smaller is not None:
             extra += ((b"content-encoding", b"gzip"),)
         cache_for = _FOREVER if asked["version"] == version() else _FOR_NOW
-        await Answer(200, smaller or file.body, file.kind, extra, cache_for).send(send)
+        security = OF_A_PART if file.kind.startswith(_PARTS) and asked["path"] not in _WORKERS else SECURITY
+        await Answer(200, smaller or file.body, file.kind, extra, cache_for, security).send(send)

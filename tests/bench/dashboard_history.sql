@@ -15,7 +15,7 @@ with jobs as materialized (
     cross join lateral (
         select date_trunc('milliseconds', %(start)s::timestamptz
             + (%(stop)s::timestamptz - %(start)s::timestamptz) * (x.share
-                - case when %(waves)s > 0 then 0.9 * sin(2 * pi() * %(waves)s * x.share) / (2 * pi() * %(waves)s) else 0 end
+                - case when %(waves)s > 0 then 0.5 * sin(2 * pi() * %(waves)s * x.share) / (2 * pi() * %(waves)s) else 0 end
             )) as at
         from (select (i - %(first)s)::float8 / %(count)s as share) x
     ) t

@@ -78,7 +78,7 @@ def _site(fill: str) -> Iterator[sites.Site]:
 def _history(site: sites.Site) -> None:
     """A day of it, so that charts have something to show."""
     types = ("cleanup", "resize_image", "send_mail", "report_generation")
-    for _ in dashboard_fill.fill(site.database, 30_000, queues="%", types=types, days=1, errors=3, waves=43):
+    for _ in dashboard_fill.fill(site.database, 30_000, queues="%", types=types, days=1, errors=1, waves=43):
         pass
     site.settled()
 
@@ -100,9 +100,9 @@ def _picture(page: Page, address: str, name: str) -> str:
     page.locator("main h1").wait_for()
     page.wait_for_load_state("load")
     expect(page.locator("[aria-busy=true]")).to_have_count(0)
+    page.wait_for_timeout(400)  # charts draw a frame later than their numbers
     for trace in page.locator("details.trace[open] > summary").all():
         trace.click()  # it names the folders of this machine
-    page.wait_for_timeout(400)  # charts draw a frame later than their numbers
     page.screenshot(path=EVERYTHING / f"{name}.png", animations="disabled")
     return name
 

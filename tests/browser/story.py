@@ -14,6 +14,7 @@ ORDER: Final = "order-1042"
 
 def tell(site: Site) -> None:
     """Some completed, failed, running, waiting for a time, a retry, a worker or the end of a pause, and so on."""
+    since = site.get("/queue/status")["timestamp"]  # there may be jobs of before
     for queue in ("default", "reports", "notifications"):
         site.ask("PUT", f"/queue/{queue}", {"max_retries": 1, "retry_delay": 600})
     site.ask("POST", "/queue/background/pause", {"reason": "the archive moves to another disk"})
@@ -23,7 +24,7 @@ def tell(site: Site) -> None:
     site.work("default", "reports", "notifications", name="ann")
     site.work("reports", name="ben", slots=4)
     _running(site)
-    until(lambda: _all_done(site), 60, "the story did not come to its end")
+    until(lambda: _all_done(site, since), 60, "the story did not come to its end")
     site.settled()
 
 
@@ -64,9 +65,9 @@ def _running(site: Site) -> None:
         site.enqueue("reports", "slow_report", {"from": start, "user_id": "u9"})
 
 
-def _all_done(site: Site) -> bool:
+def _all_done(site: Site, since: str) -> bool:
     def counted(status: str) -> int:
-        return int(site.get("/jobs", status=status, limit=500)["count"])
+        return int(site.get("/jobs", status=status, limit=500, since=since)["count"])
 
     done = counted("completed") == 2 * USERS + 2 and counted("failed") == FAILED + 3
     waits = counted("pending") == 2 and counted("expired") == 1

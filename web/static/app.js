@@ -2,7 +2,7 @@
 
 import { html, render } from "./view.js";
 import "./data/prefs.js";
-import { live, setPaused, startLive } from "./data/live.js";
+import { live, readFirst, setPaused, startLive } from "./data/live.js";
 import { me, readMe } from "./data/me.js";
 import { startPlayer } from "./data/player.js";
 import { DialogHost } from "./frame/dialog.js";
@@ -31,6 +31,7 @@ const root = document.getElementById("app");
 
 async function start() {
   found(route.value.path)?.page.load().catch(() => {});
+  if (!live.queues.value) readFirst();
   try {
     await readMe();
   } catch (error) {

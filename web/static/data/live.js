@@ -89,6 +89,13 @@ function shown(said) {
 // Hidden, a tab is drawn by nobody: it takes what there is once a second.
 const soon = (work) => (document.hidden ? setTimeout(work, 1000) : requestAnimationFrame(work));
 
+// The stream takes a while to begin, so what it will say first is read beside it.
+export async function readFirst() {
+  if (at.value) return;
+  const [stats, workers] = await Promise.all([get("queue/status"), get("workers/status")]).catch(() => []);
+  if (stats && !live.queues.value && !at.value) apply({ stats, workers: { data: workers } });
+}
+
 export function startLive() {
   follow((said, taken) => soon(() => (take(said), taken())));
   at.subscribe((moment) => {
