@@ -241,11 +241,14 @@ async def test_health_tells_strangers_statuses_only(world: World, anybody: httpx
 
 async def test_every_answer_has_the_security_headers(world: World, anybody: httpx.AsyncClient) -> None:
     for client, path in ((anybody, "/"), (anybody, "/nothing"), (world.client, "/queues"),
-                         (anybody, f"/static/{version()}/app.js"), (world.client, "/docs")):  # fmt: skip
+                         (anybody, f"/static/{version()}/data/feed-shared.js"), (world.client, "/docs")):  # fmt: skip
         headers = (await client.get(path)).headers
         assert "default-src 'none'" in headers["content-security-policy"]
         assert "unsafe" not in headers["content-security-policy"]
         assert headers["x-content-type-options"] == "nosniff"
+    part = (await anybody.get(f"/static/{version()}/app.js")).headers  # the page's policy holds for its parts
+    assert part["x-content-type-options"] == "nosniff"
+    assert part["cross-origin-resource-policy"] == "same-origin"
     static = Path(__file__).parent.parent / "web" / "static"
     for page in static.glob("*.html"):
         text = page.read_text()
