@@ -19,14 +19,16 @@ export function useJobs(filters) {
   const [news, setNews] = useState({ count: 0, more: false });
   const known = useRef({});
   const run = useRef(null);
-  known.current = known.current.key === key ? known.current : { key, index: new Map(), fresh: new Set() };
+  known.current = known.current.key === key ? known.current : { key, index: new Map(), fresh: new Set(), told: 0 };
 
   async function fetchPage(after) {
     run.current?.abort();
     const mine = (run.current = new AbortController());
     setState((old) => ({ ...old, loading: true }));
     try {
-      const page = await get("jobs", { ...asked(filters, now()), limit: PAGE, after }, { signal: mine.signal });
+      // The list is a projection: it must have reached the news that lead here.
+      const wait = !after && known.current.fresh.size && !at.value ? { after_position: known.current.told } : {};
+      const page = await get("jobs", { ...asked(filters, now()), limit: PAGE, after, ...wait }, { signal: mine.signal });
       if (run.current === mine) put(page, after);
     } catch (error) {
       if (error.name !== "AbortError" && run.current === mine) setState((old) => ({ ...old, key, error, loading: false }));
@@ -47,7 +49,10 @@ export function useJobs(filters) {
     for (const update of updates) {
       const job = index.get(update.id);
       if (job) changed = changes(index, job, update) || changed;
-      else if (fresh.size < MOST_NEWS && isNews(filters, update)) fresh.add(update.id);
+      else if (isNews(filters, update)) {
+        known.current.told = update.position;
+        if (fresh.size < MOST_NEWS) fresh.add(update.id);
+      }
     }
     if (changed) setState((old) => (old.jobs ? { ...old, jobs: old.jobs.map((job) => index.get(job.id) ?? job) } : old));
     if (fresh.size !== news.count) setNews({ count: fresh.size, more: fresh.size >= MOST_NEWS });
@@ -59,7 +64,10 @@ export function useJobs(filters) {
   }, [key]);
   useListener(onJobs, onUpdates);
   // After a gap in the stream: what is shown is read again, unless one is deep in the list.
-  useListener(onReset, () => !at.value && state.jobs && state.jobs.length <= PAGE && fetchPage());
+  useListener(onReset, () => {
+    known.current.fresh.clear();
+    if (!at.value && state.jobs && state.jobs.length <= PAGE) fetchPage();
+  });
 
   const mine = state.key === key ? state : { ...state, jobs: state.jobs, loading: true };
   return { ...mine, news, more: () => mine.next && !mine.loading && fetchPage(mine.next), reload: () => fetchPage() };
