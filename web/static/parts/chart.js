@@ -49,7 +49,7 @@ const columns = (times, lines) => [times.map((time) => Date.parse(time) / 1000),
 
 function options(node, { lines, height, format, axis, onIndex }) {
   return {
-    width: node.clientWidth, height, padding: [10, 8, 0, 0], axes: axes(node, format, axis), series: series(node, lines),
+    width: node.clientWidth, height, padding: [10, 20, 0, 0], axes: axes(node, format, axis), series: series(node, lines),
     tzDate: (seconds) => (zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "UTC") : new Date(seconds * 1000)),
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } }, legend: { show: false },
