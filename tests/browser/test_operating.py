@@ -154,7 +154,7 @@ def test_a_job_by_hand_of_a_type_that_nobody_told(visit: Visit, site: Site, queu
     dialog.get_by_label("Priority").fill("700")
     dialog.get_by_role("button", name="Enqueue").click()
     expect(page.get_by_text("is enqueued")).to_be_visible()
-    (job,) = site.get(f"/queue/{queue}/jobs")["jobs"]
+    (job,) = until(lambda: site.get(f"/queue/{queue}/jobs")["jobs"])  # a list may be a moment behind
     assert (job["payload"], job["metadata"]["priority"]) == ({"page": 1}, 700)
 
 
