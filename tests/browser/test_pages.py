@@ -74,6 +74,7 @@ def test_the_keyboard_alone_reaches_everything(visit: Visit) -> None:
     page.keyboard.press("Escape")
     expect(page.get_by_role("dialog")).to_have_count(0)
     page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
     page.keyboard.type("queue reports")
     page.keyboard.press("Enter")
     expect(page).to_have_url(f"{visit.site.base}/#/queue/reports")
