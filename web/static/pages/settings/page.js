@@ -11,6 +11,9 @@ import { QueueLink } from "../../parts/values.js";
 import { NewQueue } from "./new-queue.js";
 import { SystemForm } from "./system-form.js";
 
+const known = ({ data, error }) => data || error;
+
+// A section is drawn when what stands above it has its height: nothing is pushed down while it is read.
 export default function Settings() {
   const queues = useData("queues");
   const config = useData("config");
@@ -19,10 +22,10 @@ export default function Settings() {
       <header><h2 id="queues-title">Queues</h2><div class="actions">${may("admin") && html`<${NewQueue} />`}</div></header>
       <${Loading} of=${queues} rows=${4}>${(data) => html`<${Queues} queues=${data.queues} />`}<//>
     </section>
-    <section class="panel padded" aria-labelledby="system-title"><h2 id="system-title">System</h2>
+    ${known(queues) && html`<section class="panel padded" aria-labelledby="system-title"><h2 id="system-title">System</h2>
       <${Loading} of=${config} rows=${5}>${(data) => html`<${SystemForm} key=${JSON.stringify(data)} config=${data} reload=${config.reload} />`}<//>
-    </section>
-    <section class="panel padded" aria-labelledby="here-title"><h2 id="here-title">This browser</h2><${Here} /></section>`;
+    </section>`}
+    ${known(queues) && known(config) && html`<section class="panel padded" aria-labelledby="here-title"><h2 id="here-title">This browser</h2><${Here} /></section>`}`;
 }
 
 function Queues({ queues }) {
