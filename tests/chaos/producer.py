@@ -95,8 +95,8 @@ class Producer:
                     row = await (await connection.execute(_SQL, values)).fetchone()
                 assert row is not None
                 self._acknowledge(f"sql-{number}", [row[0]], began)
-        except (psycopg.OperationalError, TimeoutError):
-            self.refused += 1
+        except (psycopg.OperationalError, psycopg.errors.ReadOnlySqlTransaction, TimeoutError):
+            self.refused += 1  # the second: a copy that is put back is a standby until it has recovered
 
     def _job(self, number: str) -> dict[str, Any]:
         """`correlation_id` names the request: the log shows whether one request became two jobs."""
