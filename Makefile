@@ -58,7 +58,7 @@ overload: $(READY) ## Three minutes of flood, then a thousand feed clients, fift
 	@$(BIN)/python -m tests.overload
 
 model: $(READY) ## The protocol simulated for five million steps: MODEL_STEPS, MODEL_SEED
-	@$(BIN)/python -m tests.protocol --steps $${MODEL_STEPS:-5000000} --seed $${MODEL_SEED:-1}
+	@$(BIN)/python -m tests.protocol
 
 soak: $(READY) ## An hour of steady load, then an hour of it beside an old snapshot: SOAK_SECONDS, SOAK_RATE
 	@$(BIN)/python -m tests.soak

@@ -1,4 +1,6 @@
-"""What the dashboard costs on a large database: `python -m tests.bench.dashboard --jobs 1000000`.
+"""What the dashboard costs on a large database.
+
+    python -m tests.bench.dashboard --jobs 10000000 --data DIR
 
 Fills a database (50 queues, so many ended jobs over a week, 100,000 waiting), then measures the answers behind the
 Overview page, search by payload field, the page in Chromium, and the processor time of PostgreSQL while it is open.
@@ -18,6 +20,7 @@ from typing import Any
 import httpx
 from hivelog import embedded
 
+from ..options import Options
 from . import dashboard_fill, dashboard_page
 from .dashboard_answers import OVERVIEW, SEARCHES, against_bar, timed
 from .installation import Installation
@@ -27,13 +30,13 @@ _MEMORY = {"shared_buffers": "1GB", "max_wal_size": "8GB", "checkpoint_timeout":
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--jobs", type=int, default=1_000_000)
-    parser.add_argument("--waiting", type=int, default=100_000)
-    parser.add_argument("--rounds", type=int, default=60, help="questions of each kind")
-    parser.add_argument("--seconds", type=int, default=60, help="how long a dashboard is open")
+    parser = Options("tests.bench.dashboard", __doc__)
+    parser.add_argument("--jobs", type=int, default=1_000_000, help="that ended, over a week (%(default)s)")
+    parser.add_argument("--waiting", type=int, default=100_000, help="jobs (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=60, help="questions of each kind (%(default)s)")
+    parser.add_argument("--seconds", type=int, default=60, help="how long a dashboard is open (%(default)s)")
     parser.add_argument("--data", type=Path, help="keep the filled database there, and use it again")
-    parser.add_argument("--only", choices=("fill", "answers", "page"))
+    parser.add_argument("--only", choices=("fill", "answers", "page"), help="this part alone")
     given = parser.parse_args()
     with _servers(given.data) as servers:
         assert servers.database_url is not None

@@ -7,7 +7,6 @@ DATABASE_URL and REDIS_URL say where. The worker, where one is needed, is starte
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import os
@@ -23,6 +22,7 @@ import psycopg
 import uvloop
 from hivelog import Client
 
+from ..options import Options
 from .payload import PAYLOAD, stamped
 
 QUEUE, TYPE = "bench", "noop"
@@ -147,10 +147,10 @@ OPERATIONS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("operation", choices=tuple(OPERATIONS))
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--clients", type=int, default=50)
+    parser = Options("tests.bench.hivelog_side", __doc__)
+    parser.add_argument("operation", choices=tuple(OPERATIONS), help="what is measured")
+    parser.add_argument("--jobs", type=int, default=20_000, help="of the operation (%(default)s)")
+    parser.add_argument("--clients", type=int, default=50, help="at once, where it has several (%(default)s)")
     args = parser.parse_args()
     made: Coroutine[Any, Any, dict[str, Any]] = OPERATIONS[args.operation](args.jobs, args.clients)
     print(json.dumps(uvloop.run(made)))

@@ -10,7 +10,6 @@ answers are parsed by httptools.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import time
@@ -21,6 +20,8 @@ from urllib.parse import urlsplit
 
 import httptools
 import uvloop
+
+from ..options import Options
 
 WARM_UP = 1.0
 
@@ -112,13 +113,13 @@ async def load(url: str, request: bytes, connections: int, seconds: float) -> di
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--path", required=True)
-    parser.add_argument("--token", default="")
-    parser.add_argument("--body", required=True)
-    parser.add_argument("--connections", type=int, default=50)
-    parser.add_argument("--seconds", type=float, default=5.0)
+    parser = Options("tests.bench.http_load", __doc__)
+    parser.add_argument("--url", required=True, help="of the server")
+    parser.add_argument("--path", required=True, help="of the request")
+    parser.add_argument("--token", default="", help="of a producer; none for a server that asks for none")
+    parser.add_argument("--body", required=True, help="of each request, in JSON")
+    parser.add_argument("--connections", type=int, default=50, help="at once (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="measured, after the first (%(default)s)")
     args = parser.parse_args()
     host = urlsplit(args.url).netloc
     request = request_bytes(host, args.path, args.token, args.body.encode())

@@ -1,4 +1,6 @@
-"""What the past costs on a long log: `python -m tests.bench.past --events 1000000`.
+"""What the past costs on a long log.
+
+    python -m tests.bench.past --events 10000000
 
 Makes a database of its own with a day of history in 50 queues and folds it as a server does; rebuilds every
 projection beside that, comparison included; then asks for random moments over HTTP: all queues' figures, lists, and
@@ -7,7 +9,6 @@ single jobs' stories. With `--keep DIR` the database stays there, and the next r
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import json
 import random
@@ -24,6 +25,7 @@ from hivelog.projections.definitions import PROJECTIONS
 from hivelog.projections.rebuild import rebuild_all
 from hivelog.projections.runner import Runner
 
+from ..options import Options
 from .installation import Installation
 from .past_log import make
 
@@ -37,10 +39,10 @@ REBUILT: Final = 50_000  # events a second, of all projections together
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--queues", type=int, default=50)
-    parser.add_argument("--rounds", type=int, default=100, help="questions of each kind")
+    parser = Options("tests.bench.past", __doc__)
+    parser.add_argument("--events", type=int, default=1_000_000, help="of one day (%(default)s)")
+    parser.add_argument("--queues", type=int, default=50, help="that they are spread over (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=100, help="questions of each kind (%(default)s)")
     parser.add_argument("--parent", type=Path, help="where the data is put for the time being")
     parser.add_argument("--keep", type=Path, help="a folder for the data that stays, or is there already")
     parser.add_argument("--no-rebuild", action="store_true", help="only ask")

@@ -1,8 +1,10 @@
-"""`python -m tests.bench.redis_turn`: what a worker's turn costs on the way through Redis.
+"""What a worker's turn costs on the way through Redis.
+
+    python -m tests.bench.redis_turn
 
 Round trips as the product makes them, Python included, in microseconds: the claim of n ids, the feed of
 an append that starts them, the feed of an append that enqueues n; then the way to an idle worker, from
-the appended batch to the popped id. REDIS_URL names the server, else the embedded one is used.
+the appended batch to the popped id. REDIS_URL names a server, whose database is emptied; without it one is started.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ from hivelog.broker.packing import raw_last
 from hivelog.events import ids
 from hivelog.events.batch import Appended, Enqueue, Mark, Outcome, Part, Start, Started
 from hivelog.events.pool import make_pool
+
+from ..options import Options
 
 _ROUNDS = 200
 _SIZES = (1, 10, 100, 500)
@@ -134,6 +138,7 @@ async def main(url: str) -> None:
 
 
 if __name__ == "__main__":
+    Options("tests.bench.redis_turn", __doc__).parse_args()
     if "REDIS_URL" in os.environ:
         uvloop.run(main(os.environ["REDIS_URL"]))
     else:

@@ -1,6 +1,6 @@
 """How long retention takes, and how long appends wait for it meanwhile.
 
-    python -m tests.bench.retention [EVENTS]
+    python -m tests.bench.retention 1000000
 
 Makes a log of jobs that ended, each with a body in the vault, seals and folds it, lets 40 days pass and
 takes it all away, archived first, while another connection appends without a pause.
@@ -9,7 +9,6 @@ takes it all away, archived first, while another connection appends without a pa
 from __future__ import annotations
 
 import asyncio
-import sys
 import tempfile
 import threading
 import time
@@ -23,6 +22,7 @@ from hivelog.events.retention import Retention
 from hivelog.sql import migrate
 
 from ..log_writer import LogWriter
+from ..options import Options
 from ..retention_world import DAY, World
 from ..sealed_log import seal
 from ..simulated_clock import Clock
@@ -95,7 +95,9 @@ async def measure(url: str, events: int, archive: Path) -> None:
 
 
 def main() -> None:
-    events = int(sys.argv[1]) if len(sys.argv) > 1 else 300_000
+    line = Options("tests.bench.retention", __doc__)
+    line.add_argument("events", type=int, nargs="?", default=300_000, help="of the log, about (%(default)s)")
+    events = line.parse_args().events
     parameters = {"shared_buffers": "512MB", "max_wal_size": "4GB"}
     with (
         embedded.temporary(with_valkey=False, parameters=parameters) as servers,

@@ -1,6 +1,10 @@
-"""`make bench`: measure, print the table, write bench.json.
+"""Hivelog measured beside PgQueuer and Graphile Worker: a table, and bench.json.
 
-    python -m tests.bench [--only run,bulk,...] [--rounds 5] [--quick] [--peers-only]
+    make bench
+    python -m tests.bench --quick --only run,bulk
+
+BENCH_DATABASE_URL (a superuser) and BENCH_REDIS_URL name servers to measure on; without them it starts its own.
+What it makes on them is dropped at the end.
 
 Exit status: 0 when every bar measured is reached, 1 when one was missed, 2 for a bad option.
 """
@@ -13,6 +17,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ..options import Options
 from .bench import Bench
 from .ours import Ours
 from .report import publish, write
@@ -26,9 +31,9 @@ RESULT = Path(__file__).parents[2] / "bench.json"
 
 
 def options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("--only", default=",".join(FIGURES), help="figures, comma-separated")
-    parser.add_argument("--rounds", type=int, default=5, help="samples of each side (default 5)")
+    parser = Options("tests.bench", f"{__doc__}\nFigures: {', '.join(FIGURES)}")
+    parser.add_argument("--only", metavar="FIGURES", default=",".join(FIGURES), help="these figures alone, by commas")
+    parser.add_argument("--rounds", type=int, metavar="N", default=5, help="samples of each side (%(default)s)")
     parser.add_argument("--quick", action="store_true", help="fewer jobs: a smoke test")
     parser.add_argument("--peers-only", action="store_true", help="leave our own side out")
     args = parser.parse_args()

@@ -1,6 +1,6 @@
-"""`python -m tests.bench.sealing`: what sealing the log costs a worker, measured by turns.
+"""What sealing the log costs a worker, measured by turns.
 
-    python -m tests.bench.sealing [--jobs 20000] [--concurrency 100] [--rounds 5]
+    python -m tests.bench.sealing --rounds 3
 
 The same run of waiting jobs, once with nothing beside it and once beside a process that seals as `hivelog serve`
 does, round after round. Projections and the other duties of a server are left out on both sides: they
@@ -26,6 +26,7 @@ from hivelog.events.pool import make_pool
 from hivelog.events.sealer import Sealer
 from hivelog.events.signfile import open_ring
 
+from ..options import Options
 from .contenders import ROOT
 from .hivelog_contender import Hivelog
 from .installation import Installation
@@ -81,10 +82,10 @@ class Sealed(Hivelog):
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.bench.sealing", description=__doc__)
-    parser.add_argument("--jobs", type=int, default=20_000)
-    parser.add_argument("--concurrency", type=int, default=100)
-    parser.add_argument("--rounds", type=int, default=5)
+    parser = Options("tests.bench.sealing", __doc__)
+    parser.add_argument("--jobs", type=int, default=20_000, help="of one run (%(default)s)")
+    parser.add_argument("--concurrency", type=int, default=100, help="slots of the worker (%(default)s)")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each side (%(default)s)")
     parser.add_argument("--seal", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.seal:

@@ -1,13 +1,12 @@
-"""`python -m tests.chaos.recovery`: how long it takes until things go on, measured on real processes.
+"""How long it takes until things go on after a failure, measured on real processes; median and longest, in seconds.
 
-RECOVERY_ROUNDS (3) measurements of each; RECOVERY_JOBS (1000000) ready jobs when Redis is flushed, 0 leaves
-that one out. Prints median and longest, in seconds.
+    make recovery
+    python -m tests.chaos.recovery --rounds 10 --jobs 0
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import random
 import shutil
 import signal
@@ -29,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ..adversary import Adversary
+from ..options import Options
 from .fleet import DEAD_AFTER, HEARTBEAT
 from .run import open_world
 from .world import World
@@ -165,13 +165,15 @@ async def measure(rounds: int, jobs: int) -> dict[str, list[float]]:
 
 
 def main() -> int:
-    rounds = int(os.environ.get("RECOVERY_ROUNDS") or 3)
-    jobs = int(os.environ.get("RECOVERY_JOBS", "1000000"))
+    line = Options("tests.chaos.recovery", __doc__)
+    line.variable("RECOVERY_ROUNDS", 3, "measurements of each")
+    line.variable("RECOVERY_JOBS", 1_000_000, "jobs that are ready when Redis is flushed; 0 leaves that one out")
+    given = line.parse_args()
     console = Console()
     console.print(f"heartbeat {HEARTBEAT} s, dead after {DEAD_AFTER} s")
     table = Table("what", "measured", "median s", "longest s")
     with console.status("measuring"):
-        found = asyncio.run(measure(rounds, jobs))
+        found = asyncio.run(measure(given.rounds, given.jobs))
     for name, seconds in found.items():
         table.add_row(name, str(len(seconds)), f"{median(seconds):.2f}", f"{max(seconds):.2f}")
     console.print(table)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import resource
 import tempfile
 import time
@@ -19,7 +18,6 @@ from ..degraded_world import Site, site
 from .feed_clients import Reader, Sleeper, person, reading, stopped
 from .flood import Flooded, flood
 
-SECONDS = int(os.environ.get("OVERLOAD_SECONDS", "180"))
 READERS, ASLEEP, TO_A_PERSON = 950, 50, 28
 EVENTS, CALL = 1200, 20
 FILES = 8192
@@ -27,8 +25,8 @@ FILES = 8192
 Row = tuple[str, str]
 
 
-async def main() -> bool:
-    """Prints what was seen; whether all of it was as promised."""
+async def main(seconds: int) -> bool:
+    """Floods for so long, then feeds. Prints what was seen; whether all of it was as promised."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, FILES)), hard))
     with embedded.temporary() as servers, tempfile.TemporaryDirectory() as folder:
@@ -39,18 +37,18 @@ async def main() -> bool:
         async with site(servers.database_url, servers.redis_url, Path(folder), **proxies) as here:
             here.queues = ["orders", "other"]
             async with here.running() as processes:
-                flooded = await flood(here, servers.database_url, processes, SECONDS)
-                rows, good = _of_flood(flooded)
+                flooded = await flood(here, servers.database_url, processes, seconds)
+                rows, good = _of_flood(flooded, seconds)
             with here.serve() as serve:
                 fed, fed_well = await _feed(here, serve.pid)
-    _print([*rows, *fed])
+    _print([*rows, *fed], seconds)
     return good and fed_well
 
 
-def _of_flood(found: Flooded) -> tuple[list[Row], bool]:
+def _of_flood(found: Flooded, seconds: int) -> tuple[list[Row], bool]:
     waits = found.waits
     rows = [
-        ("jobs acknowledged", f"{found.acknowledged} in {SECONDS} s, {found.refused} calls refused"),
+        ("jobs acknowledged", f"{found.acknowledged} in {seconds} s, {found.refused} calls refused"),
         ("depth told, depth counted", f"{found.depth}, {found.counted}"),
         ("wait in the other queue, s", f"median {waits[len(waits) // 2]:.3f}, most {waits[-1]:.3f}"),
         ("memory of server and worker, MiB", f"{found.memory[0]:.0f} at first, {found.memory[-1]:.0f} at last"),
@@ -109,8 +107,8 @@ async def _streams_left(here: Site) -> int:
         await asyncio.sleep(1)
 
 
-def _print(rows: list[Row]) -> None:
-    table = Table(title=f"Overload, {SECONDS} s of flood, {READERS + ASLEEP} feed clients")
+def _print(rows: list[Row], seconds: int) -> None:
+    table = Table(title=f"Overload, {seconds} s of flood, {READERS + ASLEEP} feed clients")
     table.add_column("what")
     table.add_column("seen")
     for row in rows:

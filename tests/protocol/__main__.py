@@ -1,4 +1,11 @@
-"""`python -m tests.protocol`: many histories, one seed after the other; `make model`."""
+"""The protocol simulated: many histories, one seed after the other, with every fault that there is.
+
+    make model                                              # five million steps
+    python -m tests.protocol --seed 4711 --steps 1          # one history again, with what led to a violation
+    python -m tests.protocol --bugs                         # leave out one guard after the other
+
+Exit status: 0 without a violation, 1 with one (or a bug that was not found), 2 for a bad option.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +14,7 @@ import sys
 import time
 from collections import Counter
 
+from ..options import Options
 from .bugs import BUGS, found_by
 from .checker import Violation
 from .world import simulate
@@ -15,11 +23,13 @@ _told = 0.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m tests.protocol", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1, help="the first one")
-    parser.add_argument("--steps", type=int, default=5_000_000, help="in all")
-    parser.add_argument("--each", type=int, default=40_000, help="steps of one history, before it may come to rest")
-    parser.add_argument("--trace", type=int, default=40, help="lines of what led to a violation")
+    parser = Options("tests.protocol", __doc__)
+    parser.variable("MODEL_SEED", 1, "of the first history")
+    parser.variable("MODEL_STEPS", 5_000_000, "in all; the history under way is carried to its end")
+    parser.add_argument(
+        "--each", type=int, metavar="N", default=40_000, help="steps of one history, before it may come to rest (%(default)s)"
+    )
+    parser.add_argument("--trace", type=int, metavar="N", default=40, help="lines of what led to a violation (%(default)s)")
     parser.add_argument("--bugs", action="store_true", help="leave out one guard after the other instead")
     options = parser.parse_args()
     return _bugs() if options.bugs else _histories(options)

@@ -1,19 +1,21 @@
-"""`make soak`: an hour of steady load, then an hour of the same beside a session with an old snapshot.
+"""Steady load for an hour, then an hour of the same beside a session with an old snapshot.
 
-SOAK_SECONDS (3600) of each (of the second SOAK_SNAPSHOT_SECONDS, if set), SOAK_RATE (300) jobs a second. Exits with 1 where throughput fell by more than a tenth
-without the snapshot, a job by way of Redis cost more than a quarter more beside it, or /health did not name it
-(which it does from a minute on).
+    make soak
+    python -m tests.soak --seconds 60 --snapshot-seconds 190
+
+Exit status: 1 where throughput changed by more than a tenth without the snapshot, a job by way of Redis cost more
+than a quarter more beside it, or /health did not name it (which it does from a minute on); 2 for a bad option.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import os
 import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -24,23 +26,32 @@ from hivelog import Client
 from ..bench.hivelog_side import QUEUE, TYPE
 from ..bench.installation import Installation, wait_until
 from ..bench.server import running_server
+from ..options import Options
 from .observed import Observer, Sample, Window
 
-SECONDS = int(os.environ.get("SOAK_SECONDS", "3600"))
-SNAPSHOT_SECONDS = int(os.environ.get("SOAK_SNAPSHOT_SECONDS", SECONDS))
-RATE = int(os.environ.get("SOAK_RATE", "300"))
 _EVERY = 10.0  # s between two looks
 _TICK = 0.1  # s between two calls of the producer
 _REPORT = "soak report"
 
 
+def arguments() -> argparse.Namespace:
+    line = Options("tests.soak", __doc__)
+    line.variable("SOAK_SECONDS", 3600, "of steady load")
+    line.variable("SOAK_SNAPSHOT_SECONDS", None, "of the same beside an old snapshot; as many unless given")
+    line.variable("SOAK_RATE", 300, "jobs a second")
+    given = line.parse_args()
+    if given.snapshot_seconds is None:
+        given.snapshot_seconds = given.seconds
+    return given
+
+
 @contextmanager
-def load(made: Installation) -> Iterator[None]:
-    """A producer that enqueues RATE jobs a second, whatever becomes of them."""
+def load(made: Installation, rate: int) -> Iterator[None]:
+    """A producer that enqueues `rate` jobs a second, whatever becomes of them."""
     stop = threading.Event()
 
     async def produce() -> None:
-        items = [{"queue": QUEUE, "type": TYPE, "payload": {"data": "x" * 80}} for _ in range(int(RATE * _TICK))]
+        items = [{"queue": QUEUE, "type": TYPE, "payload": {"data": "x" * 80}} for _ in range(int(rate * _TICK))]
         async with Client(made.database_url, redis_url=made.redis_url) as client:
             due = time.monotonic()
             while not stop.is_set():
@@ -75,7 +86,7 @@ def edges(observer: Observer, samples: list[Sample]) -> tuple[Window, Window]:
 
 
 def tell(title: str, samples: list[Sample], first: Window, last: Window, pick: float) -> None:
-    print(f"\n{title}: {samples[-1].at - samples[0].at:.0f} s at {RATE} jobs/s")
+    print(f"\n{title}: {samples[-1].at - samples[0].at:.0f} s")
     for name, window in (("first", first), ("last", last)):
         print(f"  {name:5} {window.throughput:7.1f} ends/s, wait p50 {window.wait_p50:.1f} ms, p99"
               f" {window.wait_p99:.1f} ms, {window.cpu_ms:.2f} ms of processor a job")  # fmt: skip
@@ -101,7 +112,7 @@ def named_by_health(base: str, made: Installation) -> str | None:
     return f"{database['status']}: {found[0]['name']}, {found[0]['seconds']:.0f} s old" if found else None
 
 
-def soak(made: Installation, superuser: str) -> bool:
+def soak(made: Installation, superuser: str, given: argparse.Namespace) -> bool:
     failed = False
 
     def check(holds: bool, said: str) -> None:
@@ -109,14 +120,15 @@ def soak(made: Installation, superuser: str) -> bool:
         failed |= not holds
         print(f"  {'holds' if holds else 'FAILS'}: {said}", flush=True)
 
-    with made.serving() as (serve, base), made.working(10) as worker, load(made):
+    with made.serving() as (serve, base), made.working(10) as worker, load(made, given.rate):
+        print(f"{given.rate} jobs/s", flush=True)
         observer = Observer(superuser, made.redis_url, {"serve": serve.pid, "worker": worker.pid})
-        wait_until(lambda: observer.look().head > 10 * RATE, worker, every=1)
-        plain = watched(observer, "Steady load", SECONDS)
+        wait_until(lambda: observer.look().head > 10 * given.rate, worker, every=1)
+        plain = watched(observer, "Steady load", given.seconds)
         change = plain[1].throughput / plain[0].throughput
         check(0.9 < change < 1.1, f"the last window's throughput is {change:.1%} of the first's")
         with old_snapshot(superuser):
-            beside = watched(observer, "Beside an old snapshot", SNAPSHOT_SECONDS)
+            beside = watched(observer, "Beside an old snapshot", given.snapshot_seconds)
             said = named_by_health(base, made)
         check(said is not None, f"/health names the session: {said}")
         # Processor time, because waiting times are also those of whatever else the machine does.
@@ -135,14 +147,15 @@ def watched(observer: Observer, title: str, seconds: float) -> tuple[Window, Win
     return first, last, pick
 
 
-def main(run: Callable[[Installation, str], bool] = soak) -> int:
+def main() -> int:
+    given = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
     with running_server() as server:
         url = server.fresh("soak")
         made = Installation(url, server.redis_url, QUEUE, encrypted=False)
         made.migrate()
         made.make_queue()
-        return 1 if run(made, url) else 0
+        return 1 if soak(made, url, given) else 0
 
 
 if __name__ == "__main__":
