@@ -272,6 +272,35 @@ def indexes(log: LogWriter) -> list[str]:
     return [row[0] for row in rows.fetchall()]
 
 
+async def test_two_projections_take_over_one_after_the_other(database: str) -> None:
+    """A report reads jobs and rounds: while one of them is being dropped, its text cannot be asked for."""
+    log = LogWriter(database)
+    some_work(log)
+    with log.conn.transaction():
+        number = log.one("select hivelog.projection_begin('jobs')")
+    await Runner(database).catch_up()
+    with log.conn.transaction():
+        log.conn.execute("update hivelog.projections set error = 'stands still' where name = 'jobs' and live")
+        log.conn.execute(
+            "update hivelog.checkpoints c set position = (select max(position) from hivelog.batches)"
+            " where c.name = 'jobs' and c.generation = %s",
+            (number,),
+        )
+        assert log.one("select hivelog.projection_swap('jobs', %s, false)", number)
+        other = asyncio.create_task(rebuild(database, "rounds"))
+        await blocked(log)
+    assert (await other).differences == {"rounds": 0}
+    log.close()
+
+
+async def blocked(log: LogWriter) -> None:
+    """Until another connection waits for this one's transaction."""
+    query = "select count(*) from pg_locks where not granted and pg_backend_pid() = any (pg_blocking_pids(pid))"
+    async with asyncio.timeout(30):
+        while not log.one(query):
+            await asyncio.sleep(0.01)
+
+
 async def test_a_rebuild_that_fails_leaves_nothing_behind(database: str) -> None:
     log = LogWriter(database)
     some_work(log)

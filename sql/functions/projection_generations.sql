@@ -93,12 +93,15 @@ end $$;
 -- The new generation takes the old one's place, in this transaction: its tables take the names, the views
 -- that read the old tables read the new ones, the old tables go, or stay as `<table>_g<n>` where `keep` asks
 -- for it. False when the checkpoints differ: then catch up and ask again.
+-- One swap at a time: a view can read tables of several projections, and while another swap drops one of them
+-- its stored text cannot be read ("could not open relation with OID").
 create or replace function hivelog.projection_swap(in_name text, in_generation integer, keep boolean)
 returns boolean
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     old_position bigint; old_generation integer; new_position bigint; name text; v record;
 begin
+    perform pg_advisory_xact_lock(hivelog.swap_lock());
     select c.position, p.generation into old_position, old_generation
     from hivelog.projections p join hivelog.checkpoints c using (name, generation)
     where p.name = in_name and p.live for update;
