@@ -111,6 +111,8 @@ def database(error: Exception) -> CommandError:
         return CommandError(f"the schema is of another version ({said})", "run `hivelog migrate`")
     if isinstance(error, psycopg.errors.InsufficientPrivilege):
         return CommandError(said, "`hivelog doctor` says which right is missing")
+    if getattr(error, "sqlstate", None) == psycopg.errors.ReadOnlySqlTransaction.sqlstate:
+        return CommandError(f"PostgreSQL: {said}", "is it a standby? check DATABASE_URL")
     if isinstance(error, psycopg.OperationalError):
         return CommandError(f"PostgreSQL: {said}", "is it running? check DATABASE_URL")
     return CommandError(f"PostgreSQL: {said}")

@@ -2,7 +2,8 @@
 
     services = await when_there({"DATABASE_URL": url}, attempt)
 
-Waited for is a server that nobody reaches, that starts, stops or recovers, or that has no connection left.
+Waited for is a server that nobody reaches, that starts, stops or recovers, that may only read, or has no
+connection left.
 One that answers and will not have us (password, database, TLS) is an error at once: waiting would not help.
 libpq tells no SQLSTATE of a failed connection, and texts may be in any language. So the server is asked once
 more, just for its greeting (not by PQping, which would stop the whole process until it is answered).
@@ -90,8 +91,8 @@ async def _away(setting: str, url: str) -> str | None:
     """Why it is away; None: it takes us. Raises Refused."""
     for last in (False, True):
         try:
-            await (await Connection.connect(conninfo(url, "hivelog start"))).close()
-            return None
+            async with await Connection.connect(conninfo(url, "hivelog start")) as connection:
+                return None if connection.writes else "it takes no writes: a standby, or told to only read"
         except psycopg.OperationalError as error:
             if await is_away(error):
                 return _line(error)

@@ -4,6 +4,10 @@ A proxy, a firewall or a frozen backend may hold a connection open without an an
 do not notice, because the peer's kernel is well. Whoever waits is woken by shutting the socket down: to
 libpq that is a lost connection, which everybody here knows how to outlast. Cancelling the waiting task
 instead would make psycopg ask the server to cancel first, for up to ten seconds.
+
+A server that may only read (a standby, a copy that recovers, one that was told so) is away for whoever
+writes: that is an OperationalError here too, and ends the connection, because the next may lead to one that
+writes.
 """
 
 from __future__ import annotations
@@ -25,6 +29,12 @@ RV = TypeVar("RV")
 LONGEST: Final = 45.0
 
 
+class TakesNoWrites(psycopg.OperationalError):
+    """Of its class, unlike psycopg's own, because nothing is wrong with the statement."""
+
+    sqlstate = psycopg.errors.ReadOnlySqlTransaction.sqlstate
+
+
 class Connection(psycopg.AsyncConnection[TupleRow]):
     """Waits for an answer for `silence` seconds, then it is lost (OperationalError). None: for ever, where
     the statement timeout was lifted too."""
@@ -32,8 +42,18 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     silence: float | None = LONGEST
 
     async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
-        with heard_within(self.pgconn, self.silence):
-            return await super().wait(gen, *args, **options)
+        try:
+            with heard_within(self.pgconn, self.silence):
+                return await super().wait(gen, *args, **options)
+        except psycopg.errors.ReadOnlySqlTransaction as error:
+            await self.close()
+            raise TakesNoWrites(str(error)) from error
+
+    @property
+    def writes(self) -> bool:
+        """What the server says of itself, unasked; True where something in between keeps that back."""
+        told = (b"in_hot_standby", b"default_transaction_read_only")
+        return all(self.pgconn.parameter_status(name) != b"on" for name in told)
 
 
 @contextlib.contextmanager

@@ -63,6 +63,8 @@ async def database(services: Services) -> Component:
     if not services.appender.available:
         return _unhealthy("the log cannot be written now")
     async with services.pool.connection() as connection:
+        if not connection.writes:
+            return _unhealthy("it takes no writes: a standby, or told to only read")
         row = await (await connection.execute(sql.load("head"))).fetchone()
         ahead = await partitions.status(connection)
         waiting = await outbox.status(connection)

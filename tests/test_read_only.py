@@ -1,0 +1,122 @@
+"""PostgreSQL answers and takes no writes, as a standby or one whose disk is full: an outage like any other."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psycopg
+import pytest
+from hivelog.events import pool
+
+from .degraded_world import Site, site
+from .test_append import assert_intact
+from .test_degraded import ran
+from .test_worker import until
+
+_END_OTHERS = """
+select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+"""
+
+
+def alter(database: str, how: str) -> None:
+    """For connections made from now on."""
+    with psycopg.connect(database, autocommit=True, options="-c default_transaction_read_only=off") as conn:
+        conn.execute(f'alter database "{conn.info.dbname}" {how}')
+        if how.startswith("set"):
+            conn.execute(_END_OTHERS)
+
+
+@contextlib.contextmanager
+def only_reading(database: str) -> Iterator[None]:
+    """All connections are to a server that only reads. Afterwards only new ones are to one that writes."""
+    alter(database, "set default_transaction_read_only = on")
+    try:
+        yield
+    finally:
+        alter(database, "reset default_transaction_read_only")
+
+
+WRITES = (
+    ("POST", "/queue/orders/jobs", {"type": "note", "payload": {}}),
+    ("POST", "/queue/orders/jobs", {"type": "never_seen_before", "payload": {}}),
+    ("PUT", "/queue/orders", {"max_retries": 1}),
+    ("PUT", "/queue/never-seen-before", {"max_retries": 1}),
+    ("PUT", "/config", {"retention_days": 20}),
+    ("POST", "/queue/orders/pause", None),
+    ("POST", "/login", {"token": "a-token"}),
+    ("POST", "/workers/register", {"name": "w", "queues": ["orders"], "types": ["note"], "slots": 1}),
+)
+
+
+async def written(here: Site) -> list[httpx.Response]:
+    return [await here.client.request(method, path, json=body) for method, path, body in WRITES]
+
+
+async def test_a_server_that_only_reads_is_an_outage_for_writes_alone(
+    database: str, redis_url: str, tmp_path: Path
+) -> None:
+    file, go = tmp_path / "runs", tmp_path / "go"
+    async with site(database, redis_url, tmp_path) as here, here.running() as (serve, worker):
+        assert await here.put("first", {"file": str(file), "n": 0})
+        await ran(file, 1, in_all=True)
+        held = (await here.client.post("/queue/orders/jobs", json={"type": "file_on_loop", "payload": {"file": str(go)}})).json()
+
+        async def status() -> str:
+            return str((await here.client.get(f"/job/{held['job']['id']}")).json()["job"]["status"])
+
+        async def runs_now() -> bool:
+            return await status() == "processing"
+
+        await until(runs_now)
+        with only_reading(database):
+
+            async def noticed() -> bool:
+                return (await here.component("database"))[::2] == (503, "unhealthy")
+
+            await until(noticed)
+            answers = await written(here)
+            assert {answer.status_code for answer in answers} == {503}, [answer.text for answer in answers]
+            assert {answer.headers["retry-after"] for answer in answers} == {"1"}
+            assert await status() == "processing", "reads are answered"
+            go.touch()  # its result has to wait
+            with here.worker("late") as late:
+                await asyncio.sleep(4)  # more than dead-after: this time must really pass
+                assert (serve.poll(), worker.poll(), late.poll()) == (None, None, None)
+            assert await status() == "processing"
+            health = (await here.client.get("/health")).json()["components"]
+            assert health["projections"]["status"] == "healthy"
+
+        async def settled() -> bool:
+            return await status() == "completed"
+
+        await until(settled, 30)
+        await until(lambda: here.put("second", {"file": str(file), "n": 1}))
+        await ran(file, 2, in_all=True)
+
+        async def all_taken() -> bool:
+            """Each connection to the server that only reads is found out by one question."""
+            return max(answer.status_code for answer in await written(here)) < 500
+
+        await until(all_taken)
+    with psycopg.connect(database) as conn:
+        assert conn.execute("select 1 from hivelog.events where type in ('lost', 'released', 'worker_lost')").fetchall() == []
+    assert_intact(database)
+
+
+async def test_a_connection_that_may_only_read_is_given_up(database: str) -> None:
+    async with pool.make_pool(database, size=1) as small:
+        with only_reading(database):
+            async with small.connection() as connection:
+                assert not connection.writes
+                assert await (await connection.execute("select 1")).fetchone() == (1,)
+            with pytest.raises(psycopg.OperationalError) as caught:
+                async with small.connection() as connection, connection.transaction():
+                    await connection.execute("delete from hivelog.supervisors")
+            assert caught.value.sqlstate == "25006"
+        async with small.connection() as connection:
+            assert connection.writes
+            await connection.execute("delete from hivelog.supervisors")
