@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from datetime import timedelta
 from typing import Any
 
 import psycopg
 import pytest
 from hivelog.events import job
+from hivelog.events.batch import Part
 from hivelog.events.read import Event
 from hivelog.projections.rebuild import rebuild
 from hivelog.projections.runner import Runner
@@ -148,4 +150,22 @@ async def test_a_time_in_the_future_is_the_head(database: str) -> None:
     log.queue("q")
     head = log.one("select max(position) from hivelog.batches")
     assert log.one("select hivelog.position_at(now() + interval '1 day')") == head
+    log.close()
+
+
+async def test_positions_of_times_wherever_the_batches_begin(database: str, clock: Clock) -> None:
+    """Batches are kept for a day: what came before is found in the log itself, and what came after beside the gap."""
+    clock.stop()
+    log = LogWriter(database)
+    for count in (1, 3, 2, 5, 1, 1, 4):
+        log.queue("q")
+        log.append(Part(enqueues=[log.enqueue("q") for _ in range(count)]))
+        clock.advance(1)
+    events = log.conn.execute("select position, recorded_at from hivelog.events order by position").fetchall()
+    cuts = [row[0] for row in log.conn.execute("select recorded_at from hivelog.batches order by position").fetchall()]
+    for cut in cuts:
+        log.one("select hivelog.prune_batches(%s, 1000)", cut)
+        for at in {moment + timedelta(milliseconds=n) for _, moment in events for n in (-1, 0, 1)}:
+            wanted = max((position for position, moment in events if moment <= at), default=0)
+            assert log.one("select hivelog.position_at(%s)", at) == wanted, (cut, at)
     log.close()

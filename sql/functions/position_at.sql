@@ -18,8 +18,8 @@ begin
         middle := low + (high - low + 1) / 2;
         select b.position, b.recorded_at into found_position, found_at
         from hivelog.batches b where b.position <= middle order by b.position desc limit 1;
-        if found_position <= low then
-            -- No batch ends in (low, middle]: look at the first one above.
+        if found_position is null or found_position <= low then
+            -- No batch ends in (low, middle], or none is kept that early: look at the first one above.
             select b.position, b.recorded_at into found_position, found_at
             from hivelog.batches b where b.position > middle order by b.position limit 1;
             if found_position is null or found_position > high then
