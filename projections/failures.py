@@ -54,9 +54,11 @@ async def failed_jobs(
     queues: Mapping[str, int],
     spans: Sequence[int],
     most: int,
+    moment: Moment | None = None,
 ) -> list[list[int]]:
     """For each failure and each span (its beginning, ms since 1970): how many jobs failed so last, and last
-    started in it; of a queue at most `most` are counted. `queues`: the numbers of those that count."""
+    started in it, now or at a moment: of a queue exactly below `most`, else at least `most`. `queues`: the
+    numbers of those that count."""
     counts = [[0] * len(spans) for _ in found]
     asked = [(place, name) for place, one in enumerate(found) for name in one.queues if name in queues]
     if not asked or not spans:
@@ -66,8 +68,10 @@ async def failed_jobs(
         "fingerprints": [found[place].fingerprint for place, _ in asked],
         "types": [found[place].type for place, _ in asked],
         "spans": [datetime.fromtimestamp(at / 1000, UTC) for at in spans], "most": most,
+        **(moment.parameters if moment else {}),
     }  # fmt: skip
-    for place, span, count in await (await connection.execute(sql.load("failed_jobs"), values)).fetchall():
+    query = sql.load("failed_jobs" if moment is None else "failed_jobs_at")
+    for place, span, count in await (await connection.execute(query, values)).fetchall():
         counts[place][span - 1] = count
     return counts
 

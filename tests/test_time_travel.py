@@ -27,11 +27,12 @@ _LISTS = (
 )  # fmt: skip
 _OF_QUEUES = (
     "/queue/{}", "/queue/{}/stats", "/queue/{}/jobs?limit=5", "/queue/{}/jobs?status=failed",
-    "/failures?queue={}",
+    "/failures?queue={}", "/failures?queue={}&spans=1h,24h,7d,30d",
 )  # fmt: skip
 _OF_JOBS = ("/job/{}", "/job/{}/history", "/job/{}/why")
 _FIGURES = (
     "/queues", "/queue/status", "/workers/status", "/failures", "/failures?limit=1",
+    "/failures?spans=1h,24h,7d,30d",
 )  # fmt: skip
 # Without `to` a series ends now by the server's clock, which does not know that the test moves the database's.
 _SERIES = ("", "&queue=alpha&step=1h", "&group=queue&percentiles=true&step=15m")

@@ -7,7 +7,9 @@ from typing import Final
 
 from msgspec import Struct
 
+from ..broker.clock import database_now
 from ..events import ids, times, vault
+from ..events.pool import Connection
 from ..events.vault import VaultError
 from ..projections.failures import Failure, failed_jobs, failures
 from ..projections.moments import Moment
@@ -63,18 +65,16 @@ async def _found(call: Call, limit: int) -> Failures:
     moment = await moment_of(call)
     queues = await _queues(call, moment)
     name = call.text("queue")
-    spans = await _spans(call)
-    if moment is not None and spans:
-        raise invalid("spans", "counts jobs as they are now: leave it out with at", status=400)
-    since = call.instant("since")
-    if since is None and spans:
-        since = min(spans.values())
+    asked, since = _asked(call), call.instant("since")
     among = queues if name is None else {name: queues[name]}
     async with call.services.pool.connection() as connection:
+        spans = await _spans(connection, asked, moment)
+        if since is None and spans:
+            since = min(spans.values())
         number = None if name is None else queues[name]
         found = await failures(connection, since=since, queue=number, limit=limit, moment=moment)
         found = [failure for failure in found if all(map(call.caller.sees, failure.queues))]
-        counts = await failed_jobs(connection, found, among, list(spans.values()), COUNTED + 1)
+        counts = await failed_jobs(connection, found, among, list(spans.values()), COUNTED + 1, moment)
     rows = [await _failure(call.services, failure) for failure in found]
     if not spans:
         return Failures(rows)
@@ -98,14 +98,20 @@ async def _queues(call: Call, moment: Moment | None) -> dict[str, int]:
     return seen
 
 
-async def _spans(call: Call) -> dict[str, int]:
-    """The spans asked for and when they began, to the second."""
+async def _spans(connection: Connection, asked: Sequence[str], moment: Moment | None) -> dict[str, int]:
+    """When each began, to the second, before now or the moment."""
+    if not asked:
+        return {}
+    now = await database_now(connection) if moment is None else moment.now
+    return {name: (now // 1000 - SPANS[name]) * 1000 for name in asked}
+
+
+def _asked(call: Call) -> list[str]:
     text = call.text("spans")
     asked = [] if text is None else [part.strip() for part in text.split(",")]
     if not all(name in SPANS for name in asked):
         raise invalid("spans", f"must be some of {','.join(SPANS)}", status=400)
-    now = await call.services.engine.clock.now() // 1000
-    return {name: (now - SPANS[name]) * 1000 for name in asked}
+    return asked
 
 
 async def _failure(services: Services, failure: Failure) -> FailureRow:
@@ -143,7 +149,7 @@ ENDPOINTS: Final = (
         query={
             "since": "RFC 3339; from its hour on.", "queue": "A queue's name.", "limit": "1 to 200.",
             "spans": "Some of 1h,24h,7d,30d: count the jobs of each, and list what failed in the longest.",
-            "format": FORMAT, "at": f"{AT} Not with spans.",
+            "format": FORMAT, "at": AT,
         },
     ),
 )  # fmt: skip

@@ -33,7 +33,7 @@ from .past_log import make
 BARS: Final = {
     "queues at a moment": 200, "one queue at a moment": 200, "jobs at a moment": 500,
     "a queue's jobs at a moment": 500, "running jobs at a moment": 500, "workers at a moment": 500, "a job's story": 10,
-    "a job at a moment": 10,
+    "a job at a moment": 10, "failures at a moment": 500,
 }  # fmt: skip
 REBUILT: Final = 50_000  # events a second, of all projections together
 
@@ -116,6 +116,7 @@ async def asked(base: str, login: dict[str, str], url: str, head: int, rounds: i
         "workers at a moment": lambda: f"/workers/status?at={chance.randint(head // 100, head)}",
         "a job's story": lambda: f"/job/{chance.choice(jobs)}/history",
         "a job at a moment": lambda: f"/job/{chance.choice(jobs)}?at={head}",
+        "failures at a moment": lambda: f"/failures?spans=1h,24h,7d,30d&at={chance.randint(head // 100, head)}",
     }
     async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
         return {name: await timed(client, of, rounds, BARS[name]) for name, of in questions.items()}

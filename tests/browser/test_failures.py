@@ -58,6 +58,22 @@ def test_a_group_is_redriven_exactly(visit: Visit, site: Site) -> None:
     until(lambda: all(site.job(job)["version"] >= 6 for job in jobs))
 
 
+def test_a_moment_has_its_own_figures(visit: Visit, site: Site) -> None:
+    failed = site.get("/events", type="failed", queue="default", limit=1000)["events"]
+    page = visit.open(f"/#/failures?at={failed[2]['position']}")
+    row = page.locator("tr", has_text="the bank did not answer")
+    expect(row.locator(".where")).to_contain_text("3 failed attempts")
+    cells = row.locator("td.number a")
+    expect(cells).to_have_text(["3"] * 4)
+    expect(row.get_by_role("button", name="Redrive")).to_have_count(0)
+    cells.first.click()
+    expect(page.locator(".jobs-body [role=row]")).to_have_count(3)
+    page.go_back()
+    page.get_by_role("region", name="Time bar").get_by_role("button", name="Live").click()
+    [now] = [each for each in site.get("/failures", spans="30d")["failures"] if each["type"] == "charge_card"]
+    expect(cells.last).to_have_text(str(now["jobs"]["30d"]))
+
+
 def test_no_failures_of_a_queue(visit: Visit) -> None:
     page = visit.open("/#/failures?queue=background")
     expect(page.get_by_role("heading", name="Nothing failed")).to_be_visible()

@@ -15,9 +15,7 @@ export class ApiError extends Error {
 }
 
 // What the server can answer for a moment of the past (docs/time-travel.md). All else is of now, whatever is looked at.
-// With spans, failures are counted by what their jobs are now.
 const OF_A_MOMENT = /^(queues|queue\/status|queue\/[^/]+(\/stats|\/jobs)?|jobs|job\/[^/]+(\/history|\/why)?|workers\/status|failures|stats\/series)$/;
-const ofAMoment = (path, query) => OF_A_MOMENT.test(path) && !query.spans;
 
 export function address(path, query = {}) {
   const url = new URL(path, base);
@@ -32,7 +30,7 @@ let reading = 0;
 export const idle = () => reading === 0;
 
 export async function get(path, query = {}, options = {}) {
-  const when = ofAMoment(path, query) ? { at: at.value } : {};
+  const when = OF_A_MOMENT.test(path) ? { at: at.value } : {};
   reading += 1;
   try {
     return await call("GET", path, undefined, { ...options, query: { ...when, ...query } });

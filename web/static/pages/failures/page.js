@@ -13,8 +13,8 @@ export default function Failures({ query }) {
   const [open, setOpen] = useState(null);
   return html`<div class="failures-page stack">
     <header class="page-head"><h1>Failures</h1>
-      <div class="actions"><${QueueChoice} chosen=${query.queue} /><${Export} path="failures" query=${() => ({ queue: query.queue, spans: ASKED })} /></div></header>
-    <p class="lead dim">What went wrong, by kind and job type. The numbers are jobs that failed so last, by when they last started; each leads to them.${at.value ? " They are of now, not of the moment in the time bar." : ""}</p>
+      <div class="actions"><${QueueChoice} chosen=${query.queue} /><${Export} path="failures" past query=${() => ({ queue: query.queue, spans: ASKED })} /></div></header>
+    <p class="lead dim">What went wrong, by kind and job type. The numbers are jobs that failed so last, by when they last started; each leads to them.</p>
     ${error && html`<${ErrorBox} error=${error} retry=${reload} />`}
     ${groups === null ? !error && html`<${Skeleton} rows=${6} height=${72} />` : groups.length === 0 ? html`<${Fine} queue=${query.queue} />`
       : html`<${Table} groups=${groups} since=${since} queue=${query.queue} open=${open} setOpen=${setOpen} reload=${reload} />`}
