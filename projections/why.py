@@ -24,7 +24,6 @@ from .jobs import Place
 from .moments import Moment
 
 _LATE: Final = 2000  # ms after which something that should have happened is worth a word
-_BEHIND: Final = 1000  # positions that the job list may trail without a word
 
 
 class Evidence(Struct, frozen=True):
@@ -33,6 +32,7 @@ class Evidence(Struct, frozen=True):
     now: int
     position: int
     projected: int
+    unseen_at: int | None
     paused: bool
     paused_at: int | None
     paused_position: int | None
@@ -102,14 +102,21 @@ def findings(state: JobState, seen: Evidence, around: Surroundings, place: Place
     if state.status == "processing":
         told = [*_running(seen, around, state)]
     elif state.ended_at is not None:
-        return [_ended(state, around)]
+        told = [_ended(state, around)]
     else:
         told = [*_waiting(state, seen, around, place)]
-    if seen.position - seen.projected > _BEHIND:
-        behind = seen.position - seen.projected
-        text = f"the job list is {behind:,} events behind the log"
-        told.append(found("projection_behind", text, behind=behind))
+    told += _behind(seen)
     return sorted(told, key=lambda each: not each.blocks)
+
+
+def _behind(seen: Evidence) -> Iterator[Finding]:
+    """The job runs all the same; lists and figures show what was."""
+    if seen.unseen_at is None or seen.now - seen.unseen_at < _LATE:
+        return
+    behind, late = seen.position - seen.projected, seen.now - seen.unseen_at
+    events = "1 event" if behind == 1 else f"{behind:,} events"
+    text = f"the job list is behind the log by {events}, for {span(late)}: it shows what was"
+    yield found("projection_behind", text, behind=behind, seconds=late / 1000)
 
 
 def _waiting(
@@ -172,6 +179,8 @@ def _served(state: JobState, seen: Evidence, around: Surroundings) -> Iterator[F
         yield found("no_worker", text, blocks=True, queue=around.queue)
     elif not seen.able:
         text = f"none of the {seen.in_queue} live workers of queue {around.queue} runs type {kind}"
+        if seen.in_queue == 1:
+            text = f"the one live worker of queue {around.queue} does not run type {kind}"
         yield found("type_unserved", text, blocks=True, queue=around.queue, type=kind, workers=seen.in_queue)
     elif seen.silent == seen.able:
         text = f"all {seen.able} workers that run type {kind} are silent"
@@ -193,7 +202,8 @@ def _ahead(place: Place) -> Iterator[Finding]:
     if exact and ahead == 0:
         yield found("next", "it is the next of its queue", ahead=0, exact=True)
         return
-    text = f"{ahead:,} jobs are ahead of it" if exact else f"at least {ahead:,} jobs are ahead of it"
+    jobs = f"{ahead:,} job is" if ahead == 1 else f"{ahead:,} jobs are"
+    text = f"{jobs} ahead of it" if exact else f"at least {jobs} ahead of it"
     done = place.estimated_completion
     yield found("ahead", text, blocks=True, ahead=ahead, exact=exact, estimated_completion=_text(done))
 

@@ -8,11 +8,12 @@ from typing import Any
 
 import psycopg
 import pytest
+from hivelog.events import times
 from hivelog.projections.why import span
 
 from .simulated_clock import Clock
 from .test_web_auth import token
-from .web_world import World, served
+from .web_world import World, served, until
 
 
 @pytest.fixture
@@ -27,6 +28,10 @@ async def why(world: World, job: str) -> dict[str, dict[str, Any]]:
     blocks = [finding["blocks"] for finding in answer["findings"]]
     assert blocks == sorted(blocks, reverse=True)
     return {finding["code"]: finding for finding in answer["findings"]}
+
+
+async def texts(world: World, job: str) -> dict[str, str]:
+    return {code: finding["text"] for code, finding in (await why(world, job)).items()}
 
 
 async def claim(world: World, session: str, limit: int = 1) -> list[dict[str, Any]]:
@@ -57,6 +62,57 @@ async def test_what_keeps_a_waiting_job(world: World) -> None:
     assert (found["limit_reached"]["running"], found["limit_reached"]["max_workers"]) == (1, 1)
     assert found["workers_busy"]["busy"] == 1
     assert found["next"]["ahead"] == 0
+
+
+async def test_each_reason_says_who_when_and_how_many(world: World, clock: Clock) -> None:
+    clock.stop()
+    jobs = [(await world.enqueue())["id"] for _ in range(3)]
+    said = await texts(world, jobs[2])
+    assert said["no_worker"] == "no live worker serves queue default"
+    assert said["ahead"] == "2 jobs are ahead of it"
+    assert (await texts(world, jobs[1]))["ahead"] == "1 job is ahead of it"
+    await world.session(types=["other"])
+    assert (await texts(world, jobs[0]))["type_unserved"] == (
+        "the one live worker of queue default does not run type mail"
+    )
+    await world.session(types=["another"])
+    assert (await texts(world, jobs[0]))["type_unserved"] == (
+        "none of the 2 live workers of queue default runs type mail"
+    )
+    await world.client.put("/queue/default", json={"max_workers": 1})
+    assert len(await claim(world, await world.session())) == 1
+    assert (await texts(world, jobs[1]))["limit_reached"] == "1 of at most 1 jobs of queue default run"
+    await world.client.post("/queue/default/pause", json={"reason": "a deploy"})
+    clock.advance(240)
+    said = await texts(world, jobs[1])
+    assert said["paused"] == "queue default is paused by token:admin since 4 m: a deploy"
+    now = times.from_text((await world.client.get(f"/job/{jobs[1]}/why")).json()["timestamp"])
+    later = (await world.enqueue(scheduled_for=times.to_text(now + 240_000)))["id"]
+    assert (await texts(world, later))["due_in"] == "it is due in 4 m"
+
+
+async def test_a_job_list_that_is_behind_the_log(world: World, database: str, clock: Clock) -> None:
+    """Someone holds its checkpoint, so it cannot go on."""
+    with psycopg.connect(database) as other:
+        other.execute("select from hivelog.checkpoints where name = 'jobs' for update")
+        job = (await world.enqueue())["id"]
+        assert "projection_behind" not in await why(world, job)
+        clock.advance(150)
+        found = await why(world, job)
+        behind = found["projection_behind"]["behind"]
+        assert behind >= 1
+        assert found["projection_behind"]["seconds"] >= 150
+        assert not found["projection_behind"]["blocks"]
+        events = "1 event" if behind == 1 else f"{behind} events"
+        assert found["projection_behind"]["text"].startswith(f"the job list is behind the log by {events}, for 2 m")
+        assert job not in [each["id"] for each in (await world.client.get("/jobs")).json()["jobs"]]
+        await world.client.post(f"/job/{job}/cancel", json={})
+        assert {"ended", "projection_behind"} <= (await why(world, job)).keys()
+
+    async def caught_up() -> bool:
+        return "projection_behind" not in await why(world, job)
+
+    await until(caught_up)
 
 
 async def test_what_a_running_and_an_ended_job_is_at(world: World) -> None:

@@ -1,10 +1,11 @@
 -- What decides when a waiting job of a queue and type runs, and how a running one does, at one instant.
 -- Parameters: queue (number), type (name), job.
--- Answer: one row: now, position (the log's head), projected (up to where the job list is), paused, paused_at,
--- paused_position, paused_by (actor), max_workers, running, in_queue (living sessions that serve the queue), able (those
--- that run the type too), silent (of these: no heartbeat for two and a half of its periods), slots and busy (of
--- these); and of the job's lease, if it has one: session (number), started_at, deadline, cancelling (since when),
--- then its session's name, host, pid, last_heartbeat and dead_after in seconds (null: it is no longer there).
+-- Answer: one row: now, position (the log's head), projected (up to where the job list is), unseen_at (when the first
+-- event after that was recorded), paused, paused_at, paused_position, paused_by (actor), max_workers, running, in_queue
+-- (living sessions that serve the queue), able (those that run the type too), silent (of these: no heartbeat for two
+-- and a half of its periods), slots and busy (of these); and of the job's lease, if it has one: session (number),
+-- started_at, deadline, cancelling (since when), then its session's name, host, pid, last_heartbeat and dead_after in
+-- seconds (null: it is no longer there).
 with serving as materialized (
     select s.id, s.slots, %(type)s = any (s.types) as able,
         s.last_heartbeat < hivelog.now() - 2.5 * make_interval(secs => s.heartbeat) as silent
@@ -12,7 +13,7 @@ with serving as materialized (
     where q.id = %(queue)s
 )
 select greatest(hivelog.now(), b.recorded_at) as now, b.position,
-    (select p.position from hivelog.projected('jobs') p) as projected,
+    p.position as projected, u.recorded_at as unseen_at,
     q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
     coalesce(m.running, 0) as running,
     (select count(*)::integer from serving) as in_queue,
@@ -23,6 +24,8 @@ select greatest(hivelog.now(), b.recorded_at) as now, b.position,
     l.session, l.started_at, l.deadline, l.cancelling, w.name, w.host, w.pid, w.last_heartbeat, w.dead_after
 from (select * from hivelog.batches order by position desc limit 1) b
 cross join hivelog.queues q
+cross join hivelog.projected('jobs') p
+left join hivelog.events u on u.position = p.position + 1
 left join lateral (
     select m.running from hivelog.queue_marks m where m.queue = q.id order by m.position desc limit 1
 ) m on true

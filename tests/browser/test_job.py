@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta
 
+import psycopg
 from playwright.sync_api import Page, expect
 
 from .conftest import Visit
@@ -56,6 +58,18 @@ def test_why_it_does_not_run(visit: Visit, site: Site) -> None:
     expect(page.locator(".why")).to_contain_text("resize_image")
     page = opened(visit, newest(site, type="report_generation", status="pending"))
     expect(page.locator(".why")).to_contain_text("due")
+
+
+def test_a_job_list_behind_the_log_is_said(visit: Visit, site: Site) -> None:
+    with psycopg.connect(site.database) as other:  # holds the checkpoint: the projection cannot go on
+        other.execute("select from hivelog.checkpoints where name = 'jobs' for update")
+        page = opened(visit, site.enqueue("background", "cleanup", {"days": 2}))
+        why = page.locator(".why")
+        expect(why).to_contain_text(re.compile(r"The job list is behind the log by \d+ events?, for \d+ s"))
+        other.rollback()
+        expect(why).not_to_contain_text("behind the log")
+        expect(why).to_contain_text("is paused by")
+    site.settled()
 
 
 def test_a_running_job_is_followed_and_cancelled(visit: Visit, site: Site) -> None:

@@ -13,8 +13,10 @@ export function Why({ job }) {
     <h2 id="why-title">Why is this not running?</h2>
     ${why.error && html`<${ErrorBox} error=${why.error} retry=${why.reload} />`}
     <ul>${findings.map((one) => html`<li key=${one.code} class=${one.blocks ? "blocks" : ""}>
-      <${Icon} name=${one.blocks ? "alert" : "check"} size=${16} /><span>${sentence(one.text)}</span></li>`)}</ul>
+      <${Icon} name=${one.blocks ? "alert" : NOTED.has(one.code) ? "clock" : "check"} size=${16} /><span>${sentence(one.text)}</span></li>`)}</ul>
   </section>`;
 }
 
+// They stand in nobody's way, but are not as they should be.
+const NOTED = new Set(["projection_behind", "redis_away", "redis_rebuilt", "expires"]);
 const sentence = (text) => text[0].toUpperCase() + text.slice(1);
