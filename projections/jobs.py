@@ -126,7 +126,7 @@ async def page(connection: Connection, chosen: Filter, *, limit: int = 50, after
     query = sql.load(_query(chosen))
     rows: list[JobRow] = []
     projected = 0
-    scan, most = _scan(chosen, limit)
+    scan, most = scan_of(chosen, limit)
     for _ in range(_ROUNDS):
         parameters |= {"before": before, "limit": limit + 1 - len(rows), "scan": scan}
         found = await (await connection.execute(query, parameters, binary=True)).fetchall()
@@ -140,7 +140,7 @@ async def page(connection: Connection, chosen: Filter, *, limit: int = 50, after
     return Page(rows, write_cursor(before.bytes), projected)
 
 
-def _scan(chosen: Filter, limit: int) -> tuple[int, int]:
+def scan_of(chosen: Filter, limit: int) -> tuple[int, int]:
     """How many rows of a range the first round reads, and how many one ever does."""
     if chosen.search is not None:
         return _NEWEST, 8 * _NEWEST

@@ -19,7 +19,18 @@ from ..events.job import fold
 from ..events.log import milliseconds
 from ..events.pool import Connection
 from ..events.read import Event
-from .jobs import STATUSES, Filter, JobRow, Page, lowest_id, page, parameters_of, read_cursor, write_cursor
+from .jobs import (
+    STATUSES,
+    Filter,
+    JobRow,
+    Page,
+    lowest_id,
+    page,
+    parameters_of,
+    read_cursor,
+    scan_of,
+    write_cursor,
+)
 from .moments import Moment
 
 _AHEAD: Final = 1000  # ms that the clock which minted an id may be ahead of the log's
@@ -40,14 +51,14 @@ async def page_at(
 ) -> Page:
     """A page of at most `limit` jobs. Raises ValueError for a cursor that is none of ours."""
     before = None if after is None else read_cursor(after)
-    by_what_they_carry = chosen.search or chosen.correlation or chosen.tag
-    find = _by_key if by_what_they_carry else _by_status
-    sessions = None if chosen.worker is None else await _sessions(connection, chosen.worker)
+    find = _by_key if carried(chosen) else _by_status
+    scan, most = scan_of(chosen, limit)
+    sessions = await sessions_of(connection, chosen)
     rows: list[JobRow] = []
     for _ in range(_ROUNDS):
-        found = await find(connection, chosen, moment, limit + 1 - len(rows), before)
-        rows += [row for row in await rows_at(connection, found.jobs, moment) if _fits(row, chosen, sessions)]
-        before = found.before
+        found = await find(connection, chosen, moment, limit + 1 - len(rows), before, scan)
+        rows += [row for row in await rows_at(connection, found.jobs, moment) if fits(row, chosen, sessions)]
+        before, scan = found.before, min(2 * scan, most)
         if len(rows) > limit:
             return Page(rows[:limit], write_cursor(rows[limit - 1].id), moment.position)
         if before is None:
@@ -56,12 +67,20 @@ async def page_at(
     return Page(rows, write_cursor(before), moment.position)
 
 
-async def _sessions(connection: Connection, worker: str) -> frozenset[int]:
-    rows = await (await connection.execute(sql.load("worker_sessions"), {"worker": worker})).fetchall()
-    return frozenset(row[0] for row in rows)
+def carried(chosen: Filter) -> bool:
+    """Whether jobs are found by what they carry."""
+    return bool(chosen.search or chosen.correlation or chosen.tag)
 
 
-def _fits(row: JobRow, chosen: Filter, sessions: frozenset[int] | None) -> bool:
+async def sessions_of(connection: Connection, chosen: Filter) -> frozenset[int] | None:
+    """The sessions that the filter's worker had; None where it names none."""
+    if chosen.worker is None:
+        return None
+    cursor = await connection.execute(sql.load("worker_sessions"), {"worker": chosen.worker})
+    return frozenset(row[0] for row in await cursor.fetchall())
+
+
+def fits(row: JobRow, chosen: Filter, sessions: frozenset[int] | None) -> bool:
     """What only the story tells."""
     return (
         row.status in chosen.statuses
@@ -71,15 +90,24 @@ def _fits(row: JobRow, chosen: Filter, sessions: frozenset[int] | None) -> bool:
     )
 
 
+def parameters_at(chosen: Filter, moment: Moment) -> dict[str, Any]:
+    """What jobs are found by at a moment, by their states."""
+    values = parameters_of(chosen, 1) | moment.parameters
+    high = min(values["high"], highest_id(moment))
+    return values | {"high": high, "loose": chosen.loose}
+
+
+def highest_id(moment: Moment) -> UUID:
+    """Above the ids of all jobs that there were."""
+    return lowest_id(moment.now + _AHEAD)
+
+
 async def _by_status(
-    connection: Connection, chosen: Filter, moment: Moment, limit: int, before: bytes | None
+    connection: Connection, chosen: Filter, moment: Moment, limit: int, before: bytes | None, scan: int
 ) -> _Found:
-    values = parameters_of(chosen, limit) | moment.parameters
-    loose = chosen.loose
-    values |= {
-        "high": min(values["high"], lowest_id(moment.now + _AHEAD)), "limit": _SCAN if loose else limit,
-        "before": _LAST if before is None else UUID(bytes=before), "loose": loose,
-        "scan": _SCAN if loose else limit,
+    values = parameters_at(chosen, moment) | {
+        "before": _LAST if before is None else UUID(bytes=before),
+        "limit": _SCAN if chosen.loose else limit, "scan": scan if chosen.loose else limit,
     }  # fmt: skip
     rows = await (await connection.execute(sql.load("job_page_at"), values, binary=True)).fetchall()
     jobs = [row[1].bytes for row in rows if row[1] is not None]
@@ -90,7 +118,7 @@ async def _by_status(
 
 
 async def _by_key(
-    connection: Connection, chosen: Filter, moment: Moment, limit: int, before: bytes | None
+    connection: Connection, chosen: Filter, moment: Moment, limit: int, before: bytes | None, _: int
 ) -> _Found:
     """Whoever carries a tag, a correlation id or a word, whatever became of them since."""
     until = moment.now + 1 if chosen.until is None else min(chosen.until, moment.now + 1)

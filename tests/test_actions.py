@@ -72,7 +72,13 @@ async def test_a_dry_run_counts_and_its_position_means_the_same_set(world: World
     assert (told["changed"], told["reason"], told["actor"]) == (8, "wrong customer", "token:admin")
     assert told["filter"] == {"type": "mail", "status": ["pending", "queued"]}
     events = (await world.client.get("/events", params={"type": "action_started,action_finished"})).json()
-    assert [event["type"] for event in events["events"]] == ["action_started", "action_finished"]
+    [started, finished] = events["events"]
+    assert (started["type"], finished["type"]) == ("action_started", "action_finished")
+    place = f"/actions/{done['action_id']}?at="
+    assert (await world.client.get(f"{place}{started['position'] - 1}")).status_code == 404
+    under_way = (await world.client.get(f"{place}{started['position']}")).json()
+    assert under_way == {**told, "changed": 0, "finished_at": None}
+    assert (await world.client.get(f"{place}{finished['position']}")).json() == told
 
 
 async def test_undo_brings_back_what_waited_to_where_it_was(world: World) -> None:

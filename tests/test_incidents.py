@@ -28,9 +28,11 @@ async def test_incidents(database: str, redis_url: str, tmp_path: Path, clock: C
     log.session("two", ["q"])
     clock.advance(3600)
     log.conn.execute("update hivelog.sessions set last_heartbeat = hivelog.now() + interval '1 day'")
+    heads: list[int] = []
     for failed in (1, 0, 2, 1, 12, 9, 1):
         attempts(log, session, 8, "completed")
         attempts(log, session, failed, "failed")
+        heads.append(int(log.one("select max(position) from hivelog.batches")))
         clock.advance(60)
     async with served(database, redis_url, tmp_path) as world:
         await world.client.post("/queue/other/pause", json={})
@@ -45,6 +47,14 @@ async def test_incidents(database: str, redis_url: str, tmp_path: Path, clock: C
         assert found["workers_started"]["count"] == 2
         assert (found["paused"]["queue"], found["paused"]["actor"]) == ("other", "token:admin")
         assert len([row for row in answer.json()["incidents"] if row["kind"] == "failures"]) == 1
+        # A moment knows of a burst what had failed by then, and nothing of what came later.
+        for passed, count in ((3, 0), (4, 12), (5, 21), (6, 21)):
+            rows = (await world.client.get("/incidents", params={"at": heads[passed]})).json()["incidents"]
+            assert [row["count"] for row in rows if row["kind"] == "failures"] == [count] * (count > 0)
+            assert {row["kind"] for row in rows} - {"failures"} == {"configured", "workers_started"}
+        pause = found["paused"]["position"]
+        rows = (await world.client.get("/incidents", params={"at": pause})).json()["incidents"]
+        assert [row["position"] for row in rows if row["kind"] == "paused"] == [pause]
         only = await world.client.get("/incidents", params={"to": now, "queue": "other"})
         assert {row["kind"] for row in only.json()["incidents"]} == {"configured", "paused"}
         for query in ({"from": now, "to": now}, {"from": "1999-01-01T00:00:00Z"}, {"to": "x"}):

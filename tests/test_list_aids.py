@@ -72,6 +72,12 @@ async def test_counts_are_those_of_the_lists(world: World, monkeypatch: pytest.M
     assert (bounded["counts"]["queued"], bounded["counts"]["pending"], bounded["more"]) == (2, 1, ["queued", "cancelled"])
     assert "queued" in (await get(world, "/jobs/counts", q="to:ann"))["more"]
     assert (await world.client.get("/jobs/counts?status=queued")).status_code == 400
+    head = await world.head()
+    assert await get(world, "/jobs/counts", at=head) == bounded
+    for query in ({"q": "to:ann"}, {"tag": "vip"}, {"queue": "default", "source": "shop"}, {"worker": "nobody"}):
+        then = await get(world, "/jobs/counts", at=head, **query)
+        assert max(then["counts"].values()) <= 2
+        assert "queued" in then["more"], query
 
 
 async def test_names_of_fields(world: World) -> None:

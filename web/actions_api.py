@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from ..broker.action_reads import Action
 from ..broker.action_rules import RULES
@@ -15,6 +16,7 @@ from ..projections.jobs import STATUSES
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import Problem, invalid, unknown_queue
+from .past import AT, moment_of
 from .requests import SMALL_BODY, Call
 
 _MOST_IDS: Final = 1000
@@ -170,11 +172,23 @@ async def undo(call: Call) -> Answer:
 
 
 async def read(call: Call) -> Answer:
-    call.allow()
+    call.allow("at")
+    moment = await moment_of(call)
     found = await call.services.actions.read(call.params["action"])
+    if found is not None and moment is not None:
+        found = _then(found, moment.position)
     if found is None or not await _sees(call, found):
         raise Problem("not_found", "there is no such action")
     return json(await _row(call, found))
+
+
+def _then(found: Action, position: int) -> Action | None:
+    """As it was told up to a position; None before it began."""
+    if found.started > position:
+        return None
+    if found.finished is not None and found.finished <= position:
+        return found
+    return replace(found, finished=None, finished_at=None, changed=0, refused=0)
 
 
 async def _sees(call: Call, found: Action) -> bool:
@@ -210,7 +224,7 @@ ENDPOINTS: Final = (
     ),
     Endpoint(
         method="GET", path="/actions/{action}", run=read, scope="read", tag="jobs", answer=ActionRow,
-        summary="What a drain or bulk action was to do, and how far it is.",
+        summary="What a drain or bulk action was to do, and how far it is.", query={"at": AT},
     ),
     Endpoint(
         method="POST", path="/actions/{action}/undo", run=undo, scope="operate", tag="jobs", body=Reason,

@@ -10,6 +10,7 @@ from .answers import Answer, json
 from .endpoint import Endpoint
 from .field_names import Field
 from .job_filter import queues_of
+from .past import AT, moment_of
 from .requests import Call
 
 
@@ -20,13 +21,14 @@ class Fields(Struct):
 
 
 async def fields(call: Call) -> Answer:
-    call.allow("prefix", "queue", "limit")
+    call.allow("prefix", "queue", "limit", "at")
     prefix = (call.text("prefix") or "").casefold()
     limit = call.number("limit", 50, 1, 500)
-    queues = await queues_of(call, None, None)
+    moment = await moment_of(call)
+    queues = await queues_of(call, moment, None)
     services = call.services
     async with services.pool.connection() as connection:
-        found = await services.field_names.of(connection, services.vault, queues)
+        found = await services.field_names.of(connection, services.vault, queues, moment)
     return json(Fields([field for field in found if field.path.casefold().startswith(prefix)][:limit]))
 
 
@@ -34,6 +36,6 @@ ENDPOINTS: Final = (
     Endpoint(
         method="GET", path="/fields", run=fields, scope="read", tag="jobs", answer=Fields,
         summary="Names of payload fields, as the newest jobs have them, for `q`.",
-        query={"prefix": "How it begins.", "queue": "A queue's name.", "limit": "1 to 500."},
+        query={"prefix": "How it begins.", "queue": "A queue's name.", "limit": "1 to 500.", "at": AT},
     ),
 )  # fmt: skip

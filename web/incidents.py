@@ -10,9 +10,12 @@ from msgspec import Struct
 from .. import sql
 from ..events import times
 from ..events.log import milliseconds
+from ..projections.moments import Moment
 from .answers import Answer, json
 from .endpoint import Endpoint
-from .errors import invalid, unknown_queue
+from .errors import invalid
+from .job_filter import queues_of
+from .past import AT, moment_of
 from .requests import Call
 
 _DAY: Final = 86_400_000
@@ -41,15 +44,18 @@ class Incidents(Struct):
 
 
 async def incidents(call: Call) -> Answer:
-    call.allow("from", "to", "queue", "limit")
-    to = call.instant("to") or await call.services.engine.clock.now()
+    call.allow("from", "to", "queue", "limit", "at")
+    moment = await moment_of(call)
+    to = call.instant("to") or await _present(call, moment)
     since = call.instant("from") if "from" in call.query else to - _DAY
     assert since is not None
     if not 0 < to - since <= _LONGEST:
         raise invalid("from", "must be before `to`, at most 31 days", status=400)
     limit = call.number("limit", 200, 1, _MOST)
     values = {
-        "since": _moment(since), "until": _moment(to), "queues": await _queues(call), "limit": limit + 1,
+        "since": _moment(since), "until": _moment(to), "queues": await queues_of(call, moment, None),
+        "limit": limit + 1, "position": moment.position if moment else None,
+        "moment": _moment(moment.now) if moment else None,
     }  # fmt: skip
     async with call.services.pool.connection() as connection:
         rows = await (await connection.execute(sql.load("incidents"), values)).fetchall()
@@ -57,14 +63,9 @@ async def incidents(call: Call) -> Answer:
     return json(Incidents(found, len(rows) <= limit))
 
 
-async def _queues(call: Call) -> list[int]:
-    queues = [queue for queue in await call.services.names.queues() if call.caller.sees(queue.name)]
-    if (name := call.text("queue")) is None:
-        return [queue.id for queue in queues]
-    chosen = [queue.id for queue in queues if queue.name == name]
-    if not chosen:
-        raise unknown_queue(name)
-    return chosen
+async def _present(call: Call, moment: Moment | None) -> int:
+    """Now, or just after the moment, so that what happened at it is told."""
+    return await call.services.engine.clock.now() if moment is None else moment.now + 1
 
 
 def _moment(instant: int) -> datetime:
@@ -92,7 +93,7 @@ ENDPOINTS: Final = (
         summary="What happened that explains the rest: pauses, deploys, lost workers, bursts of failures.",
         query={
             "from": "RFC 3339; a day before `to` unless given.", "to": "RFC 3339; now unless given.",
-            "queue": "A queue's name.", "limit": "1 to 1000.",
+            "queue": "A queue's name.", "limit": "1 to 1000.", "at": AT,
         },
     ),
 )  # fmt: skip

@@ -11,7 +11,7 @@ from msgspec import Struct
 
 from .. import sql
 from ..events import ids, times, types, vault
-from ..projections.job_counts import Counts, counts
+from ..projections.job_counts import Counts, counts, counts_at
 from ..projections.jobs import Filter, JobRow, page
 from ..projections.jobs_at import page_at
 from ..projections.moments import Moment
@@ -64,9 +64,12 @@ async def _listed(call: Call, queue: str | None) -> Answer:
 
 async def counts_of(call: Call) -> Answer:
     """By state, for the tabs over a list. The state is not among the filters."""
-    call.allow(*(name for name in FILTERS if name != "status"))
-    chosen = await filter_of(call, await queues_of(call, None, None))
+    call.allow("at", *(name for name in FILTERS if name != "status"))
+    moment = await moment_of(call)
+    chosen = await filter_of(call, await queues_of(call, moment, None))
     async with call.services.pool.connection() as connection:
+        if moment is not None:
+            return json(await counts_at(connection, chosen, moment))
         return json(await counts(connection, chosen))
 
 
@@ -163,7 +166,7 @@ _LIST: Final = {
     **FILTERS, "limit": "1 to 500; of a file 1 to 100000.", "after": "`next` of the page before.", "at": AT,
     "format": FORMAT,
 }  # fmt: skip
-_COUNTED: Final = {name: said for name, said in FILTERS.items() if name != "status"}
+_COUNTED: Final = {**{name: said for name, said in FILTERS.items() if name != "status"}, "at": AT}
 _OF_QUEUE: Final = {name: said for name, said in _LIST.items() if name != "queue"}
 
 ENDPOINTS: Final = (

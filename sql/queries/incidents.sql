@@ -1,5 +1,6 @@
 -- What a time bar marks: what people did to queues, workers that came and went, bursts of failed attempts.
--- Parameters: since, until, queues (numbers), limit.
+-- Parameters: since, until, queues (numbers), limit; position and moment (a moment of the past, of which is told what it
+-- knew; null: now).
 -- Answer: (kind, at, until, queue, count, actor, position), oldest first; kind: paused resumed drained configured,
 -- workers_started workers_lost (in the same minute: a deploy, a host that went), failures (a burst).
 --
@@ -12,13 +13,20 @@ with acts as (
     join hivelog.events e on e.stream = q.stream and e.type in ('paused', 'resumed', 'drained', 'queue_configured')
     join hivelog.actors a on a.id = e.actor
     where q.id = any (%(queues)s::smallint[]) and e.recorded_at >= %(since)s and e.recorded_at < %(until)s
+        and (%(position)s::bigint is null or e.position <= %(position)s)
 ), sessions as (
     select w.started_at as at, 'workers_started' as kind from hivelog.workers w
     where w.started_at >= %(since)s and w.started_at < %(until)s
+        and (%(position)s::bigint is null or exists (
+            select from hivelog.events e
+            where e.stream = w.session and e.type = 'worker_started' and e.position <= %(position)s))
         and exists (select from hivelog.queues q where q.id = any (%(queues)s::smallint[]) and q.name = any (w.queues))
     union all
     select w.ended_at, 'workers_lost' from hivelog.workers w
     where w.ended_by = 'lost' and w.ended_at >= %(since)s and w.ended_at < %(until)s
+        and (%(position)s::bigint is null or exists (
+            select from hivelog.events e
+            where e.stream = w.session and e.type = 'worker_lost' and e.position <= %(position)s))
         and exists (select from hivelog.queues q where q.id = any (%(queues)s::smallint[]) and q.name = any (w.queues))
 ), deploys as (
     select s.kind, min(s.at) as at, max(s.at) as until, null::text as queue, count(*)::integer as count,
@@ -29,6 +37,14 @@ with acts as (
     from hivelog.queue_minutes m
     where m.queue = any (%(queues)s::smallint[])
         and m.minute >= %(since)s::timestamptz - interval '1 hour' and m.minute < %(until)s
+        and (%(moment)s::timestamptz is null or m.minute < date_trunc('minute', %(moment)s::timestamptz, 'UTC'))
+    union all
+    -- The minute that ran, as far as it had come.
+    select r.queue, date_trunc('minute', %(moment)s::timestamptz, 'UTC'), r.failed + r.expired + r.lost + r.retried
+    from hivelog.minute_at(%(queues)s::smallint[], %(position)s::bigint, %(moment)s::timestamptz) r
+    where %(position)s::bigint is not null
+        and date_trunc('minute', %(moment)s::timestamptz, 'UTC') >= %(since)s::timestamptz - interval '1 hour'
+        and date_trunc('minute', %(moment)s::timestamptz, 'UTC') < %(until)s
 ), rated as (
     select m.*, sum(m.bad) over (partition by m.queue order by m.minute
         range between interval '60 minutes' preceding and interval '1 minute' preceding) / 60.0 as usual

@@ -12,15 +12,9 @@ with ranges as (
 ), ended as materialized (
     select c.* from ranges r
     cross join lateral (
-        select j.id, j.queue, j.status from hivelog.jobs j
-        where j.queue = r.queue and j.status = r.status
-            and j.id < least(%(before)s::uuid, %(high)s::uuid) and j.id >= %(low)s::uuid
-            -- Within coalesce, so that the planner cannot take these three for independent, expect next to nothing,
-            -- and read and sort the whole range instead of its end.
-            and coalesce(j.enqueued <= %(position)s::bigint and j.ended_at <= %(now)s::timestamptz
-                and (j.position <= %(position)s::bigint or j.ended_at < %(now)s::timestamptz or exists (
-                    select from hivelog.rounds o where o.job = j.id and o.ended <= %(position)s::bigint
-                        and o.status = j.status and o.revived is null)), false)
+        select j.id, r.queue, r.status
+        from hivelog.ended_then(r.queue, r.status, %(position)s::bigint, %(now)s::timestamptz) j
+        where j.id < least(%(before)s::uuid, %(high)s::uuid) and j.id >= %(low)s::uuid
             and (%(type)s::integer is null or j.type = %(type)s)
             and (%(source)s::text is null or j.source = %(source)s)
             and (%(since)s::timestamptz is null or j.created_at >= %(since)s)
@@ -33,25 +27,18 @@ with ranges as (
         group by c.queue, c.status having count(*) = %(scan)s
     ) x
 ), others as materialized (
-    select r.job from hivelog.rounds r
-    where r.queue = any (%(queues)s::smallint[]) and r.ended <= %(position)s::bigint
-        and r.revived > %(position)s::bigint and r.status = any (%(statuses)s::hivelog.job_status[])
-    union all
-    select w.job from hivelog.waiting_at(%(queues)s::smallint[], %(position)s::bigint) w
-    where (case when w.able then 'queued' else 'pending' end)::hivelog.job_status
-        = any (%(statuses)s::hivelog.job_status[])
-    union all
-    select l.job from hivelog.running_at(%(queues)s::smallint[], %(position)s::bigint) l
-    where 'processing' = any (%(statuses)s::hivelog.job_status[])
+    select t.job
+    from hivelog.told_by_rounds(%(queues)s::smallint[], %(statuses)s::hivelog.job_status[], %(position)s::bigint) t
 ), newest as (
     select o.job from others o
     where o.job < least(%(before)s::uuid, %(high)s::uuid) and o.job >= %(low)s::uuid
-        and (not %(loose)s::boolean or exists (
-            select from hivelog.jobs j where j.id = o.job
-                and (%(type)s::integer is null or j.type = %(type)s)
+        and (not %(loose)s::boolean or (
+            -- No exists, for which all jobs might be put into a hash table.
+            select (%(type)s::integer is null or j.type = %(type)s)
                 and (%(source)s::text is null or j.source = %(source)s)
                 and (%(since)s::timestamptz is null or j.created_at >= %(since)s)
-                and (%(until)s::timestamptz is null or j.created_at < %(until)s)))
+                and (%(until)s::timestamptz is null or j.created_at < %(until)s)
+            from hivelog.jobs j where j.id = o.job))
     order by o.job desc limit %(limit)s
 )
 select f.id as frontier, x.id

@@ -32,8 +32,24 @@ from .past_log import make
 # name -> p95 in ms that it must keep
 BARS: Final = {
     "queues at a moment": 200, "one queue at a moment": 200, "jobs at a moment": 500,
-    "a queue's jobs at a moment": 500, "running jobs at a moment": 500, "workers at a moment": 500, "a job's story": 10,
-    "a job at a moment": 10, "failures at a moment": 500,
+    "a queue's jobs at a moment": 500, "running jobs at a moment": 500, "failed jobs at a moment": 500,
+    "a worker's jobs at a moment": 500, "counts at a moment": 500, "counts of a queue at a moment": 500,
+    "counts of a type at a moment": 500, "counts of a worker at a moment": 500, "fields at a moment": 500,
+    "failures at a moment": 500, "incidents at a moment": 500, "a day at a moment": 500, "a day of each queue at a moment": 500,
+    "an hour at a moment": 500, "workers at a moment": 500, "why at a moment": 500, "a job's story": 10,
+    "a job at a moment": 10,
+}  # fmt: skip
+AT_A_MOMENT: Final = {
+    "queues at a moment": "/queue/status", "one queue at a moment": "/queue/queue07/stats",
+    "jobs at a moment": "/jobs?limit=50", "a queue's jobs at a moment": "/queue/queue07/jobs?limit=50",
+    "running jobs at a moment": "/jobs?status=processing&limit=50",
+    "failed jobs at a moment": "/jobs?status=failed,pending&limit=50",
+    "a worker's jobs at a moment": "/jobs?worker=w3&limit=50",
+    "counts at a moment": "/jobs/counts", "counts of a queue at a moment": "/jobs/counts?queue=queue07",
+    "counts of a type at a moment": "/jobs/counts?type=type2", "counts of a worker at a moment": "/jobs/counts?worker=w3",
+    "fields at a moment": "/fields?prefix=n", "failures at a moment": "/failures?spans=1h,24h,7d,30d", "incidents at a moment": "/incidents",
+    "a day at a moment": "/stats/series?step=15m&from={begin}", "an hour at a moment": "/stats/series?queue=queue07",
+    "a day of each queue at a moment": "/stats/series?step=1h&group=queue&from={begin}", "workers at a moment": "/workers/status",
 }  # fmt: skip
 REBUILT: Final = 50_000  # events a second, of all projections together
 
@@ -107,29 +123,41 @@ async def rebuilt(url: str, head: int) -> dict[str, Any]:
 async def asked(base: str, login: dict[str, str], url: str, head: int, rounds: int) -> dict[str, Any]:
     chance = random.Random(1)
     jobs = some_jobs(url, head, chance)
+
+    def moment(path: str) -> Callable[[], str]:
+        return lambda: f"{path}{'&' if '?' in path else '?'}at={chance.randint(head // 100, head)}"
+
     questions: dict[str, Callable[[], str]] = {
-        "queues at a moment": lambda: f"/queue/status?at={chance.randint(head // 100, head)}",
-        "one queue at a moment": lambda: f"/queue/queue07/stats?at={chance.randint(head // 100, head)}",
-        "jobs at a moment": lambda: f"/jobs?limit=50&at={chance.randint(head // 100, head)}",
-        "a queue's jobs at a moment": lambda: f"/queue/queue07/jobs?limit=50&at={chance.randint(head // 100, head)}",
-        "running jobs at a moment": lambda: f"/jobs?status=processing&limit=50&at={chance.randint(head // 100, head)}",
-        "workers at a moment": lambda: f"/workers/status?at={chance.randint(head // 100, head)}",
-        "a job's story": lambda: f"/job/{chance.choice(jobs)}/history",
-        "a job at a moment": lambda: f"/job/{chance.choice(jobs)}?at={head}",
-        "failures at a moment": lambda: f"/failures?spans=1h,24h,7d,30d&at={chance.randint(head // 100, head)}",
+        **{name: moment(path.format(begin=begin(url))) for name, path in AT_A_MOMENT.items()},
+        "why at a moment": lambda: why(chance.choice(jobs)),
+        "a job's story": lambda: f"/job/{chance.choice(jobs)[0]}/history",
+        "a job at a moment": lambda: f"/job/{chance.choice(jobs)[0]}?at={head}",
     }
     async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
         return {name: await timed(client, of, rounds, BARS[name]) for name, of in questions.items()}
 
 
-def some_jobs(url: str, head: int, chance: random.Random) -> list[str]:
-    """From all over the log."""
+def begin(url: str) -> str:
+    """When the log begins."""
     with psycopg.connect(url) as connection:
-        rows = connection.execute(
-            "select stream::text from hivelog.events where position = any (%s) and type = 'completed'",
-            ([chance.randint(head // 100, head) for _ in range(2000)],),
+        row = connection.execute("select recorded_at from hivelog.batches order by position limit 1").fetchone()
+    assert row is not None
+    return f"{row[0]:%Y-%m-%dT%H:%M:%SZ}"
+
+
+def why(job: tuple[str, int]) -> str:
+    """While it ran: the position before its end."""
+    return f"/job/{job[0]}/why?at={job[1] - 1}"
+
+
+def some_jobs(url: str, head: int, chance: random.Random) -> list[tuple[str, int]]:
+    """From all over the log, each with the position of its end."""
+    places = [chance.randint(head // 100, head) for _ in range(2000)]
+    with psycopg.connect(url) as connection:
+        return connection.execute(
+            "select stream::text, position from hivelog.events where position = any (%s) and type = 'completed'",
+            (places,),
         ).fetchall()
-    return [row[0] for row in rows]
 
 
 async def timed(client: httpx.AsyncClient, question: Callable[[], str], rounds: int, bar: int) -> dict[str, Any]:

@@ -15,7 +15,7 @@ export class ApiError extends Error {
 }
 
 // What the server can answer for a moment of the past (docs/time-travel.md). All else is of now, whatever is looked at.
-const OF_A_MOMENT = /^(queues|queue\/status|queue\/[^/]+(\/stats|\/jobs)?|jobs|job\/[^/]+(\/history|\/why)?|workers\/status|failures|stats\/series)$/;
+const OF_A_MOMENT = /^(queues|queue\/status|queue\/[^/]+(\/stats|\/jobs)?|jobs(\/counts)?|fields|job\/[^/]+(\/history|\/why)?|workers\/status|failures|stats\/series)$/;
 
 export function address(path, query = {}) {
   const url = new URL(path, base);

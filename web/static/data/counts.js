@@ -1,4 +1,4 @@
-// How many jobs of each state a list has: read once, and again soon after something happened to jobs.
+// How many jobs of each state a list has, or had: read once, and again soon after something happened to jobs.
 
 import { useEffect, useRef } from "../view.js";
 import { at } from "../frame/router.js";
@@ -11,7 +11,7 @@ const SOON = 3000; // ms: tabs need not be true to the instant
 // `filters` without a state. Answers state -> "1,203" or "1,000+", or nothing while it is not known.
 export function useCounts(filters) {
   const { status, ...rest } = filters;
-  const { data, reload } = useData(at.value ? null : "jobs/counts", rest);
+  const { data, reload } = useData("jobs/counts", rest);
   const timer = useRef(0);
   const newest = useRef(reload);
   newest.current = reload;
@@ -20,7 +20,7 @@ export function useCounts(filters) {
     if (timer.current || at.value || !updates.some((update) => update.event !== "progressed")) return;
     timer.current = setTimeout(() => ((timer.current = 0), newest.current()), SOON);
   });
-  return (state) => (data && !at.value ? said(data, state) : undefined);
+  return (state) => (data ? said(data, state) : undefined);
 }
 
 function said({ counts, more }, state) {
