@@ -8,7 +8,8 @@ from pathlib import Path
 from posixpath import dirname, join, normpath
 
 import pytest
-from hivelog.web.static_files import all_files, imported, packed, version
+from hivelog.web.encodings import chosen
+from hivelog.web.static_files import all_files, imported, version
 
 from .web_world import World, served
 
@@ -27,36 +28,62 @@ def text(name: str) -> str:
     return all_files()[name].body.decode()
 
 
-async def test_a_file_is_kept_as_long_as_its_address_names_its_content(world: World) -> None:
-    now = await world.client.get(f"/static/{version()}/app.js")
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+async def test_a_file_is_kept_as_long_as_its_address_names_its_content(world: World, coding: str) -> None:
+    now = await world.client.get(f"/static/{version()}/app.js", headers={"accept-encoding": coding})
     assert "immutable" in now.headers["cache-control"]
-    assert now.headers["content-encoding"] == "gzip"
+    assert (now.headers["content-encoding"], now.headers["vary"]) == (coding, "accept-encoding")
+    assert int(now.headers["content-length"]) < len(now.content) / 2
     assert now.text == text("app.js")
     old = await world.client.get("/static/of-another-release/app.js", headers={"accept-encoding": "identity"})
     assert old.headers["cache-control"] == "no-cache"
     assert "content-encoding" not in old.headers
+    assert old.headers["vary"] == "accept-encoding"
     assert old.content == all_files()["app.js"].body
     assert (await world.client.get(f"/static/{version()}/../../pages.py")).status_code in (401, 404)
 
 
-async def test_a_large_answer_is_packed_for_whoever_can_read_it(world: World) -> None:
-    large = await world.client.get("/openapi.json")
-    assert large.headers["content-encoding"] == "gzip"
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+async def test_a_large_answer_is_packed_for_whoever_can_read_it(world: World, coding: str) -> None:
+    large = await world.client.get("/openapi.json", headers={"accept-encoding": coding})
+    assert (large.headers["content-encoding"], large.headers["vary"]) == (coding, "accept-encoding")
     assert int(large.headers["content-length"]) < len(large.content) / 3
     plain = await world.client.get("/openapi.json", headers={"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
+    assert plain.headers["vary"] == "accept-encoding"
     assert plain.json() == large.json()
     assert "content-encoding" not in (await world.client.get("/health/live")).headers
 
 
-async def test_the_first_view_is_small(world: World) -> None:
-    """All that the overview loads: the page, its styles, modules and icons."""
+async def test_a_stream_is_not_packed(world: World) -> None:
+    """A browser would get its events when a block is full."""
+    headers = {"accept": "text/event-stream", "accept-encoding": "br, gzip"}
+    async with world.client.stream("GET", "/queue/status", headers=headers) as stream:
+        assert "content-encoding" not in stream.headers
+        assert "event-stream" in stream.headers["content-type"]
+        assert (await anext(stream.aiter_raw())).startswith(b": hivelog")
+
+
+def test_the_coding_is_the_one_that_the_client_wants_most() -> None:
+    wanted = {
+        b"gzip, deflate, br, zstd": b"br", b"gzip": b"gzip", b"br;q=0.5, gzip;q=0.9": b"gzip", b"*": b"br",
+        b"BR ; q=0.1": b"br", b"br;q=0, *": b"gzip", b"br;q=0": None, b"identity": None, b"": None,
+        b"deflate": None, b"br;q=much": None, b"*;q=0": None, b"gzip;q=1.000,br;q=1.000": b"br",
+    }  # fmt: skip
+    assert {accepts: chosen(accepts) for accepts in wanted} == wanted
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip"])
+async def test_the_first_view_is_small(world: World, coding: str) -> None:
+    """All that the overview loads, as it is sent: the page, its styles, modules and icons."""
     html = (await world.client.get("/")).text
     assert "{{" not in html
     addresses = set(re.findall(r'(?:href|src)="static/[0-9a-f]+/([^"]+)"', html))
     addresses |= imported("pages/overview/page.js") | {"pages/overview/page.js", "vendor/lucide/icons.svg"}
     addresses |= {"data/feed-shared.js"} | imported("data/feed-shared.js")
-    sent = len(html) + sum(len(packed(name) or all_files()[name].body) for name in addresses)
+    paths = ["/", *(f"/static/{version()}/{name}" for name in addresses)]
+    answers = [await world.client.get(path, headers={"accept-encoding": coding}) for path in paths]
+    sent = sum(each.num_bytes_downloaded + len(str(each.headers)) for each in answers)
     assert sent < FIRST_VIEW, sent
     # What app.js needs is asked for at once.
     assert all(f'modulepreload" href="static/{version()}/{name}"' in html for name in imported("app.js"))

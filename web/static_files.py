@@ -6,7 +6,6 @@ each other by relative addresses, so the version in the page's first address cov
 
 from __future__ import annotations
 
-import gzip
 import mimetypes
 import re
 from collections.abc import Iterator
@@ -20,7 +19,8 @@ from typing import Final
 from msgspec import Struct
 from starlette.types import Receive, Scope, Send
 
-from .answers import OF_A_PART, SECURITY, Answer, Headers
+from .answers import OF_A_PART, SECURITY, Answer
+from .encodings import VARY, chosen, coded, well
 from .errors import Problem, answer_of
 
 _TEXT: Final = ("text/", "application/javascript", "application/json", "image/svg")
@@ -62,10 +62,10 @@ def _file(name: str, body: bytes) -> File:
 
 
 @cache
-def packed(name: str) -> bytes | None:
-    """The file in gzip, made when it is first asked for; None where that saves nothing."""
+def packed(name: str, coding: bytes) -> bytes | None:
+    """The file in this coding, made when it is first asked for; None where that saves nothing."""
     body = all_files()[name].body
-    smaller = gzip.compress(body, 9, mtime=0)
+    smaller = well(body, coding)
     return smaller if len(smaller) < 0.9 * len(body) else None
 
 
@@ -114,11 +114,9 @@ class StaticFiles:
         if file is None or scope["method"] not in ("GET", "HEAD"):
             await answer_of(Problem("not_found", "there is no such file")).send(send)
             return
-        headers = dict(scope["headers"])
-        smaller = packed(asked["path"]) if b"gzip" in headers.get(b"accept-encoding", b"") else None
-        extra: Headers = ((b"vary", b"accept-encoding"),)
-        if smaller is not None:
-            extra += ((b"content-encoding", b"gzip"),)
+        coding = chosen(dict(scope["headers"]).get(b"accept-encoding", b""))
+        smaller = packed(asked["path"], coding) if coding else None
+        extra = coded(coding) if coding and smaller else (VARY,)
         cache_for = _FOREVER if asked["version"] == version() else _FOR_NOW
         security = OF_A_PART if file.kind.startswith(_PARTS) and asked["path"] not in _WORKERS else SECURITY
         await Answer(200, smaller or file.body, file.kind, extra, cache_for, security).send(send)
