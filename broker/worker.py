@@ -75,7 +75,7 @@ class Worker:
         self._starting = 0
         self._turns = 0  # parts under way
         self._wake = asyncio.Event()
-        self._stopping = False
+        self._stopping = self._late = False
         self._hurry = asyncio.Event()
         self._state: dict[str, Any] = {}
         self._clock = (0, 0.0)  # the database's time, and when we heard it
@@ -116,6 +116,9 @@ class Worker:
         """First call: no new jobs, let the running ones finish within the grace time. Second: now."""
         if self._stopping:
             self._hurry.set()
+        _log.info(
+            "worker_stopping", name=self.name, jobs=len(self._leases.running), at_once=self._stopping
+        )
         self._stopping = True
         self._wake.set()
 
@@ -235,19 +238,26 @@ class Worker:
     def _launch(self, job: Started) -> None:
         spec = spec_of(job.spec)
         ctx = JobContext(self._info, job.attempt, job.token, self._state, self._progress.report)
+        if self._late:
+            self._turn_down(job, ctx)
+            return
         try:
             key = key_of(self._vault, job)
             body = key.open(PAYLOAD, job.body or b"null")
         except VaultError as error:
             # Fails closed: without its payload the job cannot run here. Another host may have the key.
             _log.error("payload_unreadable", job=ids.to_text(job.job), error=str(error))
-            running = Running(job, JobKey(job.job, job.salt or b"", None), ctx)
-            self._leases.began(running)
-            self._end(running, None)
+            self._turn_down(job, ctx)
             return
         running = Running(job, key, ctx)
         self._leases.began(running)
         running.task = self._spawn(self._attempt(running, spec.type, body, spec.timeout))
+
+    def _turn_down(self, job: Started, ctx: JobContext) -> None:
+        """Give it back without having run it."""
+        running = Running(job, JobKey(job.job, job.salt or b"", None), ctx)
+        self._leases.began(running)
+        self._end(running, None)
 
     async def _attempt(self, running: Running, type_: str, body: bytes, timeout: int | None) -> None:
         handler = self._registry.handlers[type_]
@@ -307,14 +317,15 @@ class Worker:
     # -- stop --------------------------------------------------------------------------------------------
 
     async def _drain(self) -> None:
-        """Let what runs finish within the grace time, give the rest back, write it all."""
+        """Let what runs or starts finish within the grace time, give the rest back, write it all."""
         deadline = time.monotonic() + self._grace
-        while self._leases.running and not self._hurry.is_set() and time.monotonic() < deadline:
+        while self._busy() and not self._hurry.is_set() and time.monotonic() < deadline:
             await self._until_wake(min(1.0, deadline - time.monotonic()))
+        self._late = True  # for what a start under way may bring yet
         for running in list(self._leases.running.values()):
             if running.task is not None and self._cancellable(running):
                 running.task.cancel()
-        if self._leases.running or self._turns:  # a claim under way may bring more
+        if self._leases.running:
             await self._until_wake(0.2)
         for running in list(self._leases.running.values()):
             self._end(running, None)
@@ -322,6 +333,10 @@ class Worker:
         deadline = time.monotonic() + max(self._grace, _FINAL_FLUSH)
         while (self._ended or self._turns) and time.monotonic() < deadline:
             await self._until_wake(0.5)
+
+    def _busy(self) -> bool:
+        """Something runs, or a start is under way and can be answered."""
+        return bool(self._leases.running) or (self._starting > 0 and self._appender.available)
 
     async def _until_wake(self, timeout: float) -> None:
         try:

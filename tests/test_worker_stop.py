@@ -13,10 +13,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
+import psycopg
 import pytest
 
 from .test_append import assert_intact
-from .test_worker import MODULE, Bench
+from .test_worker import MODULE, Bench, until, working
 from .test_worker import opened as bench_of
 
 GRACE = 120  # seconds: nothing here waits that long
@@ -32,12 +33,19 @@ def worker(
         "HIVELOG_DATA": str(data), "PYTHONPATH": str(Path(__file__).parents[1]),
     } | more  # fmt: skip
     command = [sys.executable, "-P", "-m", "hivelog.cli", "worker", "--handlers", module, "--queue", "work"]
-    process = subprocess.Popen(command, env=environment)
+    with said_in(data).open("a") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
     try:
         yield process
     finally:
         process.kill()
         process.wait()
+        print(said_in(data).read_text())
+
+
+def said_in(data: Path) -> Path:
+    """What workers with this folder have written."""
+    return data / "worker.log"
 
 
 def sessions(bench: Bench, job: bytes) -> list[int]:
@@ -53,13 +61,17 @@ async def test_a_second_signal_gives_everything_back_at_once(
     slow_file, quick_file = tmp_path / "slow", tmp_path / "quick"
     async with bench_of(database, redis_url) as bench:
         with worker(database, redis_url, tmp_path) as first:
+
+            async def taken() -> bool:
+                return "worker_stopping" in said_in(tmp_path).read_text()
+
             slow = await bench.put(kind, {"file": str(slow_file)})
             quick = await bench.put(kind, {"file": str(quick_file)})
             for job in (slow, quick):
                 await bench.happened(job, "started", seconds=30)
 
             first.send_signal(signal.SIGTERM)
-            await asyncio.sleep(0.5)  # else the system makes one signal of the two
+            await until(taken, 30)  # else the system makes one signal of the two
             late = await bench.put(kind, {"file": str(quick_file)})
             quick_file.touch()
             assert (await bench.ended(quick))[0] == "completed"
@@ -82,4 +94,37 @@ async def test_a_second_signal_gives_everything_back_at_once(
         assert len(set(sessions(bench, slow))) == 2
         # What was given back does not count as an attempt.
         assert msgspec.json.decode(bench.body(slow, 1) or b"null") == {"attempt": 1}
+    assert_intact(database)
+
+
+async def waits_for_the_log(bench: Bench) -> bool:
+    query = (
+        "select 1 from pg_locks l join pg_database d on d.oid = l.database"
+        " where l.locktype = 'advisory' and not l.granted and d.datname = current_database()"
+    )
+    return bench.probe.execute(query).fetchone() is not None
+
+
+@pytest.mark.parametrize("patient", [True, False])
+async def test_a_job_whose_start_was_under_way_runs_to_its_end_or_not_at_all(
+    database: str, redis_url: str, tmp_path: Path, patient: bool
+) -> None:
+    first_file, second_file = tmp_path / "first", tmp_path / "second"
+    async with bench_of(database, redis_url, grace_seconds=GRACE) as bench:
+        async with working(bench.engine, slots=1) as running:
+            first = await bench.put("file_on_loop", {"file": str(first_file)})
+            await bench.happened(first, "started")
+            second = await bench.put("note", {"file": str(second_file), "seconds": 1})
+            with psycopg.connect(database) as conn:
+                conn.execute("select pg_advisory_xact_lock(hivelog.append_lock())")
+                first_file.touch()
+                await until(lambda: waits_for_the_log(bench))
+                running.stop()
+                if not patient:
+                    running.stop()
+                    await asyncio.sleep(0.5)  # it has given up all that it knows of
+            await bench.happened(second, "completed", "released")
+        assert bench.types(first) == [*STARTED, "completed"]
+        assert bench.types(second) == [*STARTED, "completed" if patient else "released"]
+        assert second_file.exists() == patient
     assert_intact(database)
