@@ -9,6 +9,7 @@ import psycopg
 from hivelog.broker import watchdog
 from hivelog.events import ids
 
+from .bad_handlers import block
 from .test_append import assert_intact
 from .test_worker import opened, until, working
 
@@ -29,7 +30,7 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack_and_counte
     spy = Spy()
     monkeypatch.setattr(watchdog, "_log", spy)
     async with opened(database, redis_url) as bench, working(bench.engine):
-        job = await bench.put("block", {"seconds": 2.5})
+        job = await bench.put(block.__name__, {"seconds": 2.5})
         assert (await bench.ended(job))[0] == "completed"
 
         async def counted() -> bool:
@@ -48,8 +49,22 @@ async def test_a_handler_that_blocks_the_loop_is_named_with_its_stack_and_counte
 async def test_a_loop_that_turns_is_not_complained_about(monkeypatch: Any) -> None:
     spy = Spy()
     monkeypatch.setattr(watchdog, "_log", spy)
-    dog = watchdog.Watchdog(list, after=0.3)
+    monkeypatch.setattr(watchdog, "_EVERY", 0.01)
+    loop, asked = asyncio.get_running_loop(), 0
+    ask = loop.call_soon_threadsafe
+
+    def counted(*given: Any) -> Any:
+        nonlocal asked
+        asked += 1
+        return ask(*given)
+
+    monkeypatch.setattr(loop, "call_soon_threadsafe", counted)
+
+    async def looked() -> bool:
+        return asked > 20
+
+    dog = watchdog.Watchdog(list, after=2.0)
     dog.start()
-    await asyncio.sleep(2.5)
+    await until(looked)
     dog.stop()
     assert (dog.blocked, spy.lines) == (0, [])
