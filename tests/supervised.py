@@ -71,6 +71,16 @@ class Crew:
     def until(self, condition: Callable[[], Any], seconds: float = 40) -> Any:
         return wait_for(condition, seconds=seconds)
 
+    def said(self, event: str, of: str = "one") -> int:
+        """How often a supervisor or its workers have written this line."""
+        return (self.folder / f"{of}.log").read_text().count(event)
+
+    def looked(self, seconds: float) -> None:
+        """Wait until each supervisor has looked at everything so many seconds from now."""
+        [(then,)] = self.rows("select hivelog.now() + make_interval(secs => %s)", seconds)
+        query = "select bool_and(last_seen > %s) from hivelog.supervisors"
+        self.until(lambda: self.rows(query, then) == [(True,)])
+
     def settled(self, count: int, of: str = "") -> dict[str, int]:
         """Wait until so many workers live; they, by name."""
         self.until(lambda: len(self.workers(of)) == count)

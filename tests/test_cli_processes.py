@@ -29,7 +29,7 @@ def child(then: str) -> subprocess.Popen[str]:
 
 
 def test_a_child_that_ends_first_ends_well() -> None:
-    process = child("time.sleep(0.2)")
+    process = child("time.sleep(0.2)")  # its thread waits for the parent by then
     assert process.stdout is not None
     assert process.wait(20) == 0
     assert process.stdout.read() == ""

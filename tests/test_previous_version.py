@@ -6,7 +6,6 @@ history; without that history (a shallow clone, a source archive) there is nothi
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
 import subprocess
@@ -23,7 +22,7 @@ from hivelog.sql import migrate
 from .cli_world import environment_of
 from .test_append import assert_intact
 from .test_redis_faults import runs
-from .test_worker import Bench, opened, until
+from .test_worker import Bench, beaten, opened, until
 
 ROOT = Path(__file__).parents[1]
 CHANGED = ("sql/migrations", "sql/functions")
@@ -135,7 +134,7 @@ async def test_the_previous_versions_worker_goes_on_while_the_schema_moves(
 
                 await until(both, 40)
                 jobs += await put(bench, file, range(40, 80))
-                await asyncio.sleep(3)  # heartbeats of both
+                await beaten(bench.probe)  # both
                 for job in jobs:
                     assert (await bench.ended(job))[0] == "completed"
             assert {tuple(bench.types(job)) for job in jobs} == {("enqueued", "started", "completed")}

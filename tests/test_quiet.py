@@ -20,7 +20,8 @@ async def enqueue():
         await client.configure("letters", max_retries=1)
         job = await client.enqueue("letters", "mail", {"to": "ann"})
         await client.cancel(job.id)
-        await asyncio.sleep(0.5)
+        while not client._own._engine.feeder.available:  # which is told
+            await asyncio.sleep(0.01)
 
 asyncio.run(enqueue())
 with SyncClient() as client:

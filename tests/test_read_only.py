@@ -14,7 +14,7 @@ from hivelog.events import pool
 
 from .degraded_world import Site, site
 from .test_append import assert_intact
-from .test_degraded import ran
+from .test_redis_faults import ran
 from .test_worker import until
 
 _END_OTHERS = """
@@ -62,7 +62,7 @@ async def test_a_server_that_only_reads_is_an_outage_for_writes_alone(
     file, go = tmp_path / "runs", tmp_path / "go"
     async with site(database, redis_url, tmp_path) as here, here.running() as (serve, worker):
         assert await here.put("first", {"file": str(file), "n": 0})
-        await ran(file, 1, in_all=True)
+        await ran(file, 1)
         held = (await here.client.post("/queue/orders/jobs", json={"type": "file_on_loop", "payload": {"file": str(go)}})).json()
 
         async def status() -> str:
@@ -95,7 +95,7 @@ async def test_a_server_that_only_reads_is_an_outage_for_writes_alone(
 
         await until(settled, 30)
         await until(lambda: here.put("second", {"file": str(file), "n": 1}))
-        await ran(file, 2, in_all=True)
+        await ran(file, 2)
 
         async def all_taken() -> bool:
             """Each connection to the server that only reads is found out by one question."""

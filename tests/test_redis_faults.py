@@ -19,13 +19,22 @@ from hivelog.broker.scheduler import Scheduler
 from .adversary import Adversary
 from .proxy import proxied
 from .test_append import assert_intact
-from .test_worker import MODULE, Bench, opened, until, working
+from .test_worker import MODULE, Bench, beaten, opened, until, working
 
 JOBS = 120
 
 
 async def runs(file: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
+
+
+async def ran(file: Path, jobs: int) -> None:
+    """Wait until so many have run."""
+
+    async def enough() -> bool:
+        return len(await runs(file)) >= jobs
+
+    await until(enough, 60)
 
 
 async def put_all(bench: Bench, file: Path, seconds: float) -> None:
@@ -48,8 +57,8 @@ async def test_redis_goes_wrong_while_jobs_flow(
     adversary = Adversary(redis_url, random.Random(7))
     async with opened(database, redis_url) as bench, working(bench.engine):
         putting = asyncio.create_task(put_all(bench, file, 1.5))
-        for _ in range(4):
-            await asyncio.sleep(0.35)
+        for n in range(4):
+            await ran(file, (n + 1) * JOBS // 6)
             getattr(adversary, fault)()
             adversary.remember()
         await putting
@@ -89,7 +98,7 @@ async def test_postgres_is_away_for_longer_than_dead_after(
         proxy.restore()
         for job in jobs:
             assert (await bench.ended(job))[0] == "completed"
-        await asyncio.sleep(2.5)  # two heartbeats: whatever would be given back wrongly has been
+        await beaten(far.probe)  # whatever would be given back wrongly has been
         assert [bench.types(job) for job in jobs] == [["enqueued", "started", "completed"]] * 8
         reaping.cancel()
     assert len(await runs(file)) == 8

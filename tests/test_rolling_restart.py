@@ -12,8 +12,8 @@ from hivelog.stopping import stop_tasks
 from .cli_world import free_port
 from .degraded_world import Follower, site
 from .test_append import assert_intact
-from .test_degraded import assert_complete, assert_once, ran
-from .test_redis_faults import runs
+from .test_degraded import assert_complete, assert_once, followed, ran_more
+from .test_redis_faults import ran, runs
 from .test_worker import until
 
 
@@ -44,20 +44,20 @@ async def test_everything_is_restarted_in_turn_under_load(
         following = asyncio.create_task(follower.run())
         enough = asyncio.Event()
         producing = asyncio.create_task(here.produce(file, 10_000, 0.02, 0.05, enough))
-        await ran(file, 10)
+        await ran_more(file, 10)
         for name, running in workers.items():
             await asyncio.to_thread(running.close)
             working(name)
-            await ran(file, 5)
+            await ran_more(file, 5)
         for port, running in servers.items():
             await asyncio.to_thread(running.close)
             await serving(port)
-            await ran(file, 5)
+            await ran_more(file, 5)
         enough.set()
         async with asyncio.timeout(60):
             jobs = await producing
-        await ran(file, jobs, in_all=True)
-        await asyncio.sleep(1)
+        await ran(file, jobs)
+        await followed(database, follower)
         await stop_tasks(following)
     assert follower.connections >= 2, "its server was restarted"
     assert follower.resets == 0

@@ -29,7 +29,7 @@ async def test_health_names_the_session_and_its_age(
     monkeypatch.setattr(snapshots.held, "__defaults__", (0.2,))
     async with served(database, redis_url, tmp_path) as world:
         with holding(database) as report:
-            report.execute("select pg_sleep(0.3)")
+            report.execute("select pg_sleep(0.3)")  # ages are the server's own, and not to be simulated
             body = (await world.client.get("/health")).json()
             found = body["components"]["database"]
             held = [each for each in found["old_snapshots"] if each["name"].startswith("weekly report")]
@@ -47,7 +47,7 @@ async def test_doctor_names_it_too(database: str, monkeypatch: pytest.MonkeyPatc
         assert [f.level async for f in check_snapshots(connection)] == ["ok"]
         monkeypatch.setattr(snapshots.held, "__defaults__", (0.2,))
         with holding(database) as report:
-            report.execute("select pg_sleep(0.3)")
+            report.execute("select pg_sleep(0.3)")  # as above
             found = [f async for f in check_snapshots(connection)]
     assert [(f.what, f.level) for f in found] == [("old snapshots", "warning")]
     assert "weekly report (pid" in found[0].said

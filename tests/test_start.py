@@ -19,7 +19,7 @@ from cli_world import TOKEN, environment_of, free_port
 from hivelog.events.arrival import is_away
 
 from .proxy import proxied
-from .test_worker import MODULE, opened
+from .test_worker import MODULE, beaten, opened
 from .web_world import until
 
 COMMANDS = {
@@ -126,11 +126,11 @@ async def test_all_wait_for_postgres_and_go_on_by_themselves(
 
         # Away again, for longer than dead-after: nobody is ended for it, and nobody is started twice.
         proxy.cut(refuse=True)
-        await asyncio.sleep(4)
+        await asyncio.sleep(4)  # it really has to pass
         proxy.restore()
         await until(all_work, 60)
-        await asyncio.sleep(2)
-        with psycopg.connect(database) as connection:
+        with psycopg.connect(database, autocommit=True) as connection:
+            await beaten(connection)
             query = "select type::text from hivelog.events where type in ('worker_started', 'worker_lost')"
             assert connection.execute(query).fetchall() == [("worker_started",)] * 2
         assert await started.stop() == [0, 0, 0]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 import signal
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from cli_world import World, environment_of, in_environment, served
+from hivelog.broker.supervisor import _AFTER_OUTAGE
 
 from .supervised import QUEUE, Crew, alive, kill, took
 
@@ -133,7 +133,7 @@ def test_one_signal_is_patient_and_a_second_one_is_not(crew: Crew) -> None:
         job = crew.put("file_on_loop", file=str(file))
         crew.until(lambda: crew.job(job)["status"] == "processing")
         process.send_signal(signal.SIGTERM)
-        time.sleep(1.5)
+        crew.until(lambda: crew.said("worker_stopping") == 1)
         assert process.poll() is None
         assert alive(pid)
         file.touch()
@@ -144,7 +144,7 @@ def test_one_signal_is_patient_and_a_second_one_is_not(crew: Crew) -> None:
         job = crew.put("hang")
         crew.until(lambda: crew.job(job)["status"] == "processing")
         process.send_signal(signal.SIGTERM)
-        time.sleep(0.5)
+        crew.until(lambda: crew.said("worker_stopping") == 2)
         process.send_signal(signal.SIGTERM)
         assert took(lambda: process.wait(20)) < 10
         assert not alive(pid)
@@ -188,7 +188,7 @@ def test_a_supervisor_that_was_frozen_or_killed_doubles_no_worker(crew: Crew) ->
         crew.until(lambda: crew.ask("GET", "/workers/status")["supervisors"] == [])  # its lease is over
         kill(process.pid, signal.SIGCONT)
         crew.until(lambda: crew.ask("GET", "/workers/status")["supervisors"])
-        time.sleep(1.5)
+        crew.looked(_AFTER_OUTAGE + 1)  # from then on it would start others
         assert crew.workers() == before
         kill(process.pid)
         with crew.supervisor():

@@ -32,6 +32,18 @@ async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 15.0) 
     return found
 
 
+async def beaten(probe: psycopg.Connection[Any], times: int = 2) -> None:
+    """Wait until every living session has sent so many heartbeats from now on."""
+    query = "select bool_and(last_heartbeat > %s) from hivelog.sessions"
+
+    async def all_have() -> bool:
+        return probe.execute(query, since).fetchone() == (True,)
+
+    for _ in range(times):
+        since = probe.execute("select hivelog.now()").fetchone()
+        await until(all_have, 30)
+
+
 class Bench:
     """A queue, a worker process's parts, and what the log says of a job."""
 
