@@ -211,6 +211,27 @@ async def test_a_slow_claim_loses_the_race_against_the_sweep(database: str, redi
         await until(lambda: bench.held() == bench.ready() == {} and bench.state("popped") == 0)
 
 
+async def test_what_two_claims_hold_is_gone_when_one_starts_it(database: str, redis_url: str) -> None:
+    """A catch-up from before the first claim puts its id back, another pops it, and the first one's sweep puts it
+    back again."""
+    async with rig(database, redis_url) as bench:
+        await bench.append(part(bench.desk.enqueue()))
+        await bench.fed()
+        first = await bench.claim(1)
+        expire_claims(bench)
+        [(queue, type_, priority, job)] = first.items
+        build = bench.raw.hget(PREFIX + b"at", "build")
+        bench.raw.zadd(PREFIX + build + b":q:%d:%d" % (queue, type_), {job: -priority})
+        second = await bench.claim(1)
+        assert await sweep(bench.redis, bench.pool) == 1
+        assert second.items == first.items
+        assert bench.held() == bench.ready()
+        await bench.append(bench.starts(second))
+        await bench.fed()
+        assert bench.held() == bench.ready() == {}
+        assert bench.state("popped") == 0
+
+
 async def test_room_is_shared_between_queues(database: str, redis_url: str) -> None:
     async with rig(database, redis_url) as bench:
         build = bench.raw.hget(PREFIX + b"at", "build")

@@ -15,7 +15,7 @@ local function settle(entry, jump)
     local claim, total, started, back = entry[1], entry[2], entry[3], entry[4]
     local held = redis.call('HMGET', key('claim', claim), 'position', 'total', 'counts')
     if not held[1] or tonumber(held[1]) < jump then
-        -- Swept, or older than a catch-up: either may have put the started ids back.
+        -- Swept, or older than a catch-up or another's sweep: each may have put the started ids back.
         for _, group in ipairs(started) do remove(group[1], group[2], group[3]) end
     end
     if not held[1] then return end  -- and the refused ones were seen to by whoever took the claim away

@@ -11,6 +11,9 @@ if not redis.call('ZSCORE', key('claims'), sweep.claim) then return 'gone' end
 if tonumber(at[2]) > sweep.head and not sweep.force then return 'again' end
 local woken = {}
 resolve(sweep.claim)
+-- Another claim may hold some of these too (a catch-up from before this one had put them back): when it starts
+-- them they are to be removed, as after a catch-up.
+if #sweep.ready > 0 then redis.call('HSET', AT, 'jump', whole(tonumber(at[2]) + 1)) end
 for _, group in ipairs(sweep.ready) do
     add(group[1], group[2], group[3], group[4])
     woken[group[1]] = 'ids'
