@@ -18,7 +18,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 import structlog
 from msgspec import Struct
 
@@ -146,7 +145,7 @@ class Indexer:
             key = self._vault.key_of(job.bytes, salt, kek, wrapped)
             payload, errors = _opened(key, rows)
             terms = search_terms.terms_of(payload, errors)
-        except (VaultError, msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (VaultError, *search_terms.UNREADABLE) as error:
             # Its step is written all the same: what can never be read must not stop what can.
             _log.warning("job_not_searchable", job=str(job), error=type(error).__name__)
             return ""

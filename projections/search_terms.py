@@ -20,6 +20,8 @@ import msgspec
 from ..events.keyring import Kek, Keyring
 
 Term = tuple[str, str]  # (path, value); a word has no path
+# What a payload is that SQL or another program wrote: no JSON, no UTF-8, or nested without end.
+UNREADABLE: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 FIELDS: Final = 64  # terms of each kind a job has at most; what comes first in the text counts
 WORDS: Final = 128
@@ -34,7 +36,7 @@ _PART: Final = re.compile(r'(?:([^\s:"]+):)?(?:"([^"]*)"|(\S+))')
 
 
 def terms_of(payload: bytes | None, errors: Sequence[str] = ()) -> list[Term]:
-    """Of a payload in JSON, and of error texts, the newest first."""
+    """Of a payload in JSON, and of error texts, the newest first. Raises one of UNREADABLE."""
     fields: dict[Term, None] = {}
     words: dict[Term, None] = {}
     for path, value in _scalars("", None if payload is None else msgspec.json.decode(payload)):
@@ -121,7 +123,7 @@ def tail(job: str) -> str:
 
 
 def paths(payload: bytes) -> list[str]:
-    """The fields of a payload in JSON that can be searched, as they are written there."""
+    """The fields of a payload in JSON that can be searched, as they are written. Raises one of UNREADABLE."""
     found = (path for path, value in _scalars("", msgspec.json.decode(payload)) if path and value)
     return [*islice(dict.fromkeys(path for path in found if len(path) <= _LONGEST), FIELDS)]
 

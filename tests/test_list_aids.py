@@ -84,7 +84,11 @@ async def test_names_of_fields(world: World) -> None:
     for payload in ({"user_id": 1, "order": {"id": 7, "Total": 3}}, {"user_id": 2, "note": None}, [1], "text"):
         await world.client.post("/queue/default/jobs", json={"type": "mail", "payload": payload})
     await world.client.post("/queue/reports/jobs", json={"type": "r", "payload": {"user_name": "x"}})
+    odd = [(await world.enqueue("default"))["id"] for _ in range(3)]
     await get(world, "/jobs", after_position=await world.head())
+    async with world.services.pool.connection() as connection:
+        for job, body in zip(odd, (b'"\xff"', b"[" * 100_000, b"{"), strict=True):  # as another program may have left it
+            await connection.execute("update hivelog.vault set body = %s where job = %s", (body, job))
     names = [field["path"] for field in (await get(world, "/fields"))["fields"]]
     assert names == ["user_id", "order.Total", "order.id", "user_name"]
     asked = (await get(world, "/fields", prefix="ORDER.t"))["fields"]

@@ -102,7 +102,18 @@ async def test_what_is_too_large_is_not_looked_into(engine: Engine) -> None:
     assert await matching(engine, "emu") == [small]
 
 
-@pytest.mark.parametrize("body", [b"not json", b"", b"NULL", b'"\xff"', b'"\x00"', b'"\\u0000"', "\ufffe".encode()])
+_ODD = {
+    "words": b"not json", "empty": b"", "NULL": b"NULL", "null": b"null", "no UTF-8": b'"\xff"', "NUL": b'"\x00"',
+    "NUL escaped": b'{"a\\u0000": "\\u0000"}', "a noncharacter": "\ufffe".encode(), "a number": b"-0.0", "true": b"true",
+    "an empty text": b'""', "half a pair": b'{"a": "\\ud800", "\\udfff": "b"}', "a surrogate": b'"\xed\xa0\x80"', "NaN": b"NaN",
+    "UTF-16": '{"a": "b"}'.encode("utf-16"), "a mark first": b'\xef\xbb\xbf{"a": "b"}', "cut off": b'{"a": "b',
+    "too much": b'{"a": "b"} {', "a huge number": b"9" * 9999, "beyond floats": b"1e9999", "a huge word": b'"' + b"x" * 200_000 + b'"',
+    "deep": b"[" * 700 + b'"emu"' + b"]" * 700, "deeper": b"[" * 100_000, "deep objects": b'{"a":' * 900 + b"1" + b"}" * 900,
+    "quotes": rb"""{"'\\'": "\\ ' '' \" : & | ! * null"}""",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", _ODD.values(), ids=_ODD.keys())
 async def test_a_body_that_is_no_json_stops_nobody(database: str, body: bytes) -> None:
     """SQL, or another program, wrote it: its job is found by its id, and those after it by what they carry."""
     log = LogWriter(database)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from typing import Any, Final
 from uuid import UUID
 
-import msgspec
 from msgspec import Struct
 
 from .. import sql
@@ -87,5 +86,5 @@ def _paths(opener: Vault, row: Sequence[Any]) -> list[str]:
     try:
         key = opener.key_of(UUID(str(job)).bytes, salt, kek, wrapped)
         return search_terms.paths(key.open(slot, body))
-    except (VaultError, msgspec.DecodeError):
+    except (VaultError, *search_terms.UNREADABLE):
         return []
