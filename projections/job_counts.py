@@ -10,7 +10,7 @@ from msgspec import Struct
 from .. import sql
 from ..events.pool import Connection
 from .jobs import Filter, parameters_of
-from .jobs_at import carried, fits, page_at, parameters_at, rows_at, sessions_of
+from .jobs_at import carried, fitting_at, page_at, parameters_at, sessions_of, told_by_stories
 from .moments import Moment
 
 COUNTED = 1000
@@ -41,7 +41,7 @@ async def counts_at(connection: Connection, chosen: Filter, moment: Moment) -> C
         page = await page_at(connection, chosen, moment, limit=COUNTED)
         found = Counter(row.status for row in page.rows)
         return _told(chosen.statuses, found, set() if page.next is None else set(chosen.statuses))
-    named = bool(chosen.worker or chosen.fingerprint or chosen.started)
+    named = told_by_stories(chosen)
     values = parameters_at(chosen, moment) | {"most": COUNTED + 1, "named": named}
     rows = await (await connection.execute(sql.load("job_counts_at"), values, binary=True)).fetchall()
     partly = {row[0] for row in rows if row[1] > COUNTED}
@@ -50,8 +50,8 @@ async def counts_at(connection: Connection, chosen: Filter, moment: Moment) -> C
     sessions = await sessions_of(connection, chosen)
     found = Counter()
     for status, _, jobs in rows:
-        stories = await rows_at(connection, [job.bytes for job in jobs], moment)
-        found[status] = sum(fits(row, chosen, sessions) for row in stories)
+        these = [job.bytes for job in jobs]
+        found[status] = len(await fitting_at(connection, these, chosen, moment, sessions))
     return _told(chosen.statuses, found, partly)
 
 

@@ -57,7 +57,7 @@ async def page_at(
     rows: list[JobRow] = []
     for _ in range(_ROUNDS):
         found = await find(connection, chosen, moment, limit + 1 - len(rows), before, scan)
-        rows += [row for row in await rows_at(connection, found.jobs, moment) if fits(row, chosen, sessions)]
+        rows += await fitting_at(connection, found.jobs, chosen, moment, sessions)
         before, scan = found.before, min(2 * scan, most)
         if len(rows) > limit:
             return Page(rows[:limit], write_cursor(rows[limit - 1].id), moment.position)
@@ -80,7 +80,28 @@ async def sessions_of(connection: Connection, chosen: Filter) -> frozenset[int] 
     return frozenset(row[0] for row in await cursor.fetchall())
 
 
-def fits(row: JobRow, chosen: Filter, sessions: frozenset[int] | None) -> bool:
+async def fitting_at(
+    connection: Connection, jobs: Sequence[bytes], chosen: Filter, moment: Moment,
+    sessions: frozenset[int] | None,
+) -> list[JobRow]:  # fmt: skip
+    """Those of these jobs that the filter means, as they were; stories that cannot fit are not read."""
+    if told_by_stories(chosen):
+        values = {
+            "jobs": [UUID(bytes=job) for job in jobs], "position": moment.position,
+            "sessions": None if sessions is None else list(sessions),
+            "failed": chosen.fingerprint is not None, "started": parameters_of(chosen, 1)["started"],
+        }  # fmt: skip
+        cursor = await connection.execute(sql.load("job_candidates_at"), values, binary=True)
+        jobs = [row[0].bytes for row in await cursor.fetchall()]
+    return [row for row in await rows_at(connection, jobs, moment) if _fits(row, chosen, sessions)]
+
+
+def told_by_stories(chosen: Filter) -> bool:
+    """Whether it asks for what only a job's story tells of a moment."""
+    return chosen.worker is not None or chosen.fingerprint is not None or chosen.started is not None
+
+
+def _fits(row: JobRow, chosen: Filter, sessions: frozenset[int] | None) -> bool:
     """What only the story tells."""
     return (
         row.status in chosen.statuses
