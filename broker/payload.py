@@ -32,10 +32,11 @@ def encode(payload: object, limit: int) -> bytes:
         raise _too_deep() from None
     except (TypeError, ValueError, OverflowError) as error:
         raise invalid("payload", f"cannot be written as JSON: {error}"[:200]) from None
-    if len(text) > limit:
-        message = f"the payload has {len(text)} bytes, and at most {limit} are allowed"
-        raise Rejected("too_large", message, {"size": len(text), "limit": limit})
-    if _suspicious(text):
+    size = len(text)
+    if size > limit:
+        message = f"the payload has {size} bytes, and at most {limit} are allowed"
+        raise Rejected("too_large", message, {"size": size, "limit": limit})
+    if (size > 2 * MAX_DEPTH or b"u" in text) and _suspicious(text):
         _inspect(msgspec.to_builtins(payload), 0)
     return text
 

@@ -43,6 +43,17 @@ def test_an_id_is_a_version_7_uuid_of_its_millisecond() -> None:
     assert ids.from_text(str(parsed).upper()) == job
 
 
+def test_ids_of_a_bulk_are_like_those_of_one() -> None:
+    clock = _Clock(1_700_000_000_123)
+    one, many = ids.Minter(clock), ids.Minter(clock)
+    minted = many.mint_many(5000)  # the count runs over into the next millisecond
+    assert [job[:8] for job in minted] == [one.mint()[:8] for _ in minted]
+    assert {uuid.UUID(bytes=job).variant for job in minted} == {uuid.RFC_4122}
+    assert len({job[8:] for job in minted}) == len(minted)
+    assert ids.to_texts(minted) == [ids.to_text(job) for job in minted]
+    assert ids.to_texts([]) == []
+
+
 def test_a_full_millisecond_borrows_from_the_next() -> None:
     minter = ids.Minter(_Clock(1_700_000_000_000))
     minted = minter.mint_many(5000)
