@@ -19,7 +19,7 @@ from ..events.fields import InvalidField
 from ..events.names import Names, Queue
 from ..events.queue import QueueConfig
 from ..events.spec import Prepared
-from ..events.vault import Vault
+from ..events.vault import Sealed, Vault
 from .errors import invalid, unknown_queue
 
 _FRESH: Final = 0.5  # s
@@ -79,15 +79,22 @@ class Recipes:
         return found[1]
 
 
+def job_of(recipe: Recipe, body: bytes, vault: Vault) -> Enqueue:
+    """A new job, with its id and its payload sealed."""
+    job = ids.mint()
+    return _made(job, recipe, vault.seal_new(job, body))
+
+
 def jobs_of(recipes: Sequence[Recipe], bodies: Sequence[bytes], vault: Vault) -> list[Enqueue]:
-    """New jobs, with ids and sealed payloads."""
+    """The same for many, from a single draw of randomness."""
     minted = ids.mint_many(len(recipes))
-    return [
-        Enqueue(
-            job, recipe.queue, recipe.type, recipe.prepared.spec.priority, recipe.actor,
-            recipe.prepared.encoded, sealed.size, sealed.digest, sealed.salt or b"", sealed.body,
-            recipe.prepared.due_at, recipe.prepared.expires_at, recipe.prepared.correlation, sealed.kek,
-            sealed.wrapped,
-        )
-        for job, recipe, sealed in zip(minted, recipes, vault.seal_many(minted, bodies), strict=True)
-    ]  # fmt: skip
+    return list(map(_made, minted, recipes, vault.seal_many(minted, bodies)))
+
+
+def _made(job: bytes, recipe: Recipe, sealed: Sealed) -> Enqueue:
+    like = recipe.prepared
+    return Enqueue(
+        job, recipe.queue, recipe.type, like.spec.priority, recipe.actor, like.encoded,
+        sealed.size, sealed.digest, sealed.salt or b"", sealed.body,
+        like.due_at, like.expires_at, like.correlation, sealed.kek, sealed.wrapped,
+    )  # fmt: skip

@@ -100,7 +100,7 @@ class Appender:
         """`submit` without waiting."""
         if part.epoch is None:
             part.epoch = self.log.epoch or None
-        rows, size = part.rows(), part.bytes()
+        rows, size = part.weight = part.rows(), part.bytes()
         full = self._rows + rows > self._max_waiting or self._bytes + size > self._max_bytes
         if full and not part.patient:
             raise Overloaded("too many commands wait for the log")
@@ -166,7 +166,7 @@ class Appender:
             if not part.fits(self.log.epoch):
                 self._turn_away()
                 continue
-            count, weight = part.rows(), part.bytes()
+            count, weight = part.weight
             rows += count
             size += weight
             if batch and (rows > _BATCH_ROWS or size > _BATCH_BYTES):
@@ -179,8 +179,8 @@ class Appender:
     def _turn_away(self) -> None:
         """What was decided in an epoch that is over is not for this one."""
         item = self._waiting.popleft()
-        self._rows -= item[0].rows()
-        self._bytes -= item[0].bytes()
+        self._rows -= item[0].weight[0]
+        self._bytes -= item[0].weight[1]
         self._fail([item], EpochChanged("the epoch is over in which this was decided"), patient=True)
 
     async def _append(self, batch: list[_Waiting]) -> None:
@@ -271,8 +271,8 @@ class Appender:
     def _requeue(self, batch: list[_Waiting]) -> None:
         for item in reversed(batch):
             self._waiting.appendleft(item)
-            self._rows += item[0].rows()
-            self._bytes += item[0].bytes()
+            self._rows += item[0].weight[0]
+            self._bytes += item[0].weight[1]
         self._wake.set()
 
     async def _outlast(self, error: Exception, batch: list[_Waiting]) -> None:
@@ -292,8 +292,8 @@ class Appender:
         self._down = error
         waiting = self._fail(list(self._waiting), error, patient=False)
         self._waiting = deque(waiting)
-        self._rows = sum(part.rows() for part, _ in waiting)
-        self._bytes = sum(part.bytes() for part, _ in waiting)
+        self._rows = sum(part.weight[0] for part, _ in waiting)
+        self._bytes = sum(part.weight[1] for part, _ in waiting)
         _log.warning("database_unavailable", error=str(error))
         if self._setbacks > _BLINKS:
             await self._rest(self._setbacks - _BLINKS)

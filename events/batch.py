@@ -141,6 +141,7 @@ class Part(Struct, gc=False):
     patient: bool = False
     epoch: int | None = None
     elements: dict[Section, Any] | None = None  # parameters.py's own: what `prepare` made
+    weight: tuple[int, int] = (0, 0)  # the appender's own: rows and bytes, once it has taken the part
 
     def fits(self, epoch: int) -> bool:
         return self.epoch is None or self.epoch == epoch

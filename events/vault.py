@@ -37,8 +37,22 @@ _SLOT = tuple(bytes((slot,)) for slot in range(6))
 # Moved within the database, byte for byte: it still is what was sealed as a payload.
 _SEALED_AS = (0, 1, 2, 3, 4, PAYLOAD)
 _CACHED_KEYS = 4096
+_DRAWN = 256  # salts at once for jobs that come one by one: a system call costs more than a digest
 # What one job draws: salt, data key, nonce of the wrapped key, nonce of the body.
 _RANDOM = Layout(f"{SALT}s{KEY}s{NONCE}s{NONCE}s")
+
+_salts: list[bytes] = []  # drawn, and nobody's yet
+# A child that went on with its parent's salts would give them to other jobs.
+os.register_at_fork(after_in_child=_salts.clear)
+
+
+def _salt() -> bytes:
+    try:
+        return _salts.pop()
+    except IndexError:
+        drawn = os.urandom(SALT * _DRAWN)
+        _salts.extend(drawn[at : at + SALT] for at in range(SALT, len(drawn), SALT))
+        return drawn[:SALT]
 
 
 class Sealed(Struct, gc=False):
@@ -97,7 +111,11 @@ class Vault:
 
     def seal_new(self, job: bytes, payload: bytes) -> Sealed:
         """A new job's payload, with its salt and its wrapped data key."""
-        return self.seal_many([job], [payload])[0]
+        if self.encrypts:
+            return self._encrypted([job], [payload])[0]
+        salt = _salt()
+        return Sealed(payload, len(payload), sha256(salt + payload).digest(), salt)
+
 
     def seal_many(self, jobs: Sequence[bytes], payloads: Sequence[bytes]) -> list[Sealed]:
         """The same for many, from a single draw of randomness."""
