@@ -43,8 +43,13 @@ class DatabaseClock:
         ids.correct_clock(round(self._offset) if abs(self._offset) > _NOTICEABLE else 0)
         self._read_at = time.monotonic()
 
+    @property
+    def stale(self) -> bool:
+        """Whether it is time to measure again."""
+        return time.monotonic() - self._read_at > _STALE_AFTER
+
     async def now(self) -> int:
         """Milliseconds since 1970, a few milliseconds off at most while clocks run evenly."""
-        if time.monotonic() - self._read_at > _STALE_AFTER:
+        if self.stale:
             await self.refresh()
         return round(time.time() * 1000 + self._offset)

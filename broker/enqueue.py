@@ -29,7 +29,7 @@ from .bulk import Bulks, is_big
 from .clock import DatabaseClock
 from .configuration import Configuration
 from .errors import Rejected, invalid, unknown_queue
-from .recipe import Recipe, Recipes, jobs_of
+from .recipe import Recipe, Recipes, job_of, jobs_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -42,18 +42,22 @@ _TURN: Final = 500
 
 
 class Accepted(Struct, frozen=True, gc=False):
-    """A job that is in the log. `replayed`: it was there before, under the same idempotency key."""
+    """A job that is in the log, since `recorded_at` (ms). `replayed`: it was there before, under the same
+    idempotency key, and when is for the log to say."""
 
     job: bytes
     position: int
+    recorded_at: int
     replayed: bool = False
 
 
 class AcceptedMany(Struct, frozen=True):
-    """Jobs in the order of their items; `position` is the last. `replayed`: all were there before."""
+    """Jobs in the order of their items; `position` is the last. `replayed`: all were there before.
+    `recorded_at` (ms): 0 where it was more than one append, or none."""
 
     jobs: list[bytes]
     position: int
+    recorded_at: int = 0
     replayed: bool = False
 
 
@@ -105,7 +109,6 @@ class Enqueuer:
         self._announcer = announcer
         self._recipes = Recipes(names)
 
-    @_in_either_epoch
     async def enqueue(
         self,
         queue: str,
@@ -120,25 +123,32 @@ class Enqueuer:
     ) -> Accepted:
         """One job. Options are the metadata of the API; the scope of a key is the actor, its path the
         one of the HTTP API, unless said otherwise."""
-        await self._clock.now()
-        limit = (await self._configuration.current()).max_message_size
-        if options or idempotency_key is not None:
-            recipe = await self._recipes.special(
-                queue, type, actor, options or None, keyed=idempotency_key is not None
-            )
-        else:
-            recipe = await self._recipes.plain(queue, type, actor)
-        part = Part(enqueues=jobs_of([recipe], [payloads.encode(payload, limit)], self._vault))
         item = Item(queue, type, payload, options or None, idempotency_key)
-        if idempotency_key is None:
+        if idempotency_key is not None:
+            return await self._enqueue_once(item, actor, scope or actor, path or f"/queue/{queue}/jobs")
+        part = await self._part(item, actor)
+        try:
             outcome = await self._post(part)
-            if outcome.refused:
-                raise await self._refusal(outcome, [item])
-            return Accepted(part.enqueues[0].job, outcome.positions["n"][0])
-        path = path or f"/queue/{queue}/jobs"
-        part.keys.append(await self._key(scope or actor, path, idempotency_key, item, 0, 0))
+        except EpochChanged:  # as `_in_either_epoch`, which costs a call of its own
+            part = await self._part(item, actor)
+            outcome = await self._post(part)
+        if outcome.refused:
+            raise await self._refusal(outcome, [item])
+        return Accepted(part.enqueues[0].job, outcome.positions["n"][0], outcome.recorded_at)
+
+    async def _part(self, item: Item, actor: str) -> Part:
+        if self._clock.stale:
+            await self._clock.refresh()
+        limit = (await self._configuration.current()).max_message_size
+        recipe = await self._recipe(item, actor)
+        return Part(enqueues=[job_of(recipe, payloads.encode(item.payload, limit), self._vault)])
+
+    @_in_either_epoch
+    async def _enqueue_once(self, item: Item, actor: str, scope: str, path: str) -> Accepted:
+        part = await self._part(item, actor)
+        part.keys.append(await self._key(scope, path, item.idempotency_key, item, 0, 0))
         many = await self._submit(part, [item])
-        return Accepted(many.jobs[0], many.position, many.replayed)
+        return Accepted(many.jobs[0], many.position, many.recorded_at, many.replayed)
 
     def _post(self, part: Part) -> asyncio.Future[Outcome]:
         """Beside many others a job waits for workers, not they for it: nothing to announce."""
@@ -167,7 +177,8 @@ class Enqueuer:
             raise Rejected("too_large", f"at most {MAX_ITEMS} jobs a call", {"limit": MAX_ITEMS})
         if not items:
             raise invalid("jobs", "must not be empty")
-        await self._clock.now()
+        if self._clock.stale:
+            await self._clock.refresh()
         part = Part(enqueues=await self._made_many(items, actor))
         scope = scope or actor
         if idempotency_key is not None:
@@ -250,14 +261,14 @@ class Enqueuer:
             return AcceptedMany(jobs, await self.bulks.append(part.enqueues))
         outcome = await self._appender.post(part)
         if not outcome.refused:
-            return AcceptedMany(jobs, outcome.positions["n"][-1])
+            return AcceptedMany(jobs, outcome.positions["n"][-1], outcome.recorded_at)
         known = await self._known(part, outcome)
         if known is None:
             raise await self._refusal(outcome, items)
         jobs = [known.get(index, job) for index, job in enumerate(jobs)]
         accepted = outcome.positions["n"]
         if accepted and len(known) < len(jobs):
-            return AcceptedMany(jobs, accepted[-1])
+            return AcceptedMany(jobs, accepted[-1], outcome.recorded_at)
         async with self._pool.connection() as connection:
             position = await idempotency.position_of(connection, jobs)
         return AcceptedMany(jobs, position, replayed=True)

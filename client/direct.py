@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import deque
 from collections.abc import Mapping
 from functools import lru_cache
 from time import monotonic
@@ -20,7 +19,6 @@ from ..broker.errors import Rejected
 from ..broker.payload_schemas import PayloadSchemas
 from ..events import errors as log_errors
 from ..events import ids, spec, times
-from ..events.batch import Appended
 from ..events.queue import QueueConfig
 from ..settings import Settings
 from .backend import BulkItem, repeated
@@ -33,7 +31,6 @@ if TYPE_CHECKING:
     from ..embedded import Embedded
     from .local import LocalApi
 
-_BATCHES: Final = 1024  # remembered, to say when a job was recorded
 _FRESH: Final = 1.0  # s, as the queue's settings are anywhere
 _TROUBLE: Final = (Rejected, log_errors.LogError, psycopg.Error, PoolTimeout)
 
@@ -47,7 +44,6 @@ class Direct:
         self._settings, self._actor = settings, actor
         self._stack = contextlib.AsyncExitStack()
         self._api: LocalApi | None = None
-        self._batches: deque[tuple[int, int, int]] = deque(maxlen=_BATCHES)
         self._templates: dict[tuple[str, str], tuple[float, Metadata]] = {}
         self._enabled = settings.queue_enabled
 
@@ -61,7 +57,6 @@ class Direct:
                 raise Unavailable("the database is not available") from error
             self._enqueuer = engine.enqueuer
             self._schemas = PayloadSchemas(engine.pool)
-            engine.appender.listeners.append(self._appended)
             self._watcher = Watcher(engine.pool)
             stack.push_async_callback(self._watcher.stop)
             self._stack = stack.pop_all()
@@ -83,9 +78,6 @@ class Direct:
             await self._api.stop()
         await self._stack.aclose()
 
-    def _appended(self, appended: Appended) -> None:
-        self._batches.append((appended.first, appended.head, appended.recorded_at))
-
     # -- enqueue: the hot path ---------------------------------------------------------------------------
 
     async def enqueue(
@@ -103,14 +95,14 @@ class Direct:
         known = self._templates.get((queue, type_))
         if known is None or monotonic() > known[0]:
             known = await self._learn(queue, type_)
-        like, position = known[1], accepted.position
+        like = known[1]
         return Job(
             ids.to_text(accepted.job), queue, type_, payload, "queued",
             Metadata(
-                _text_of(self._recorded_at(position, accepted.job)), None, like.priority, like.max_retries, 0,
+                _text_of(accepted.recorded_at), None, like.priority, like.max_retries, 0,
                 like.retry_delay, like.retry_backoff, like.timeout,
             ),
-            1, position,
+            1, accepted.position,
         )  # fmt: skip
 
     async def _learn(self, queue: str, type_: str) -> tuple[float, Metadata]:
@@ -135,19 +127,13 @@ class Direct:
         if accepted.replayed:
             answer = await self.call("GET", f"/job/{ids.to_text(accepted.job)}")
             return msgspec.json.decode(answer, type=_Answer).job
-        at = self._recorded_at(accepted.position, accepted.job)
+        at = accepted.recorded_at
         prepared = spec.prepare(type_, await self._config(queue), options)
         later = prepared.due_at is not None and prepared.due_at > at
         return Job(
             ids.to_text(accepted.job), queue, type_, payload, "pending" if later else "queued",
             _metadata(prepared, _text_of(at)), 1, accepted.position,
         )  # fmt: skip
-
-    def _recorded_at(self, position: int, job: bytes) -> int:
-        for first, head, at in reversed(self._batches):
-            if first <= position <= head:
-                return at
-        return ids.job_time(job)
 
     async def enqueue_many(self, items: list[BulkItem], key: str | None) -> list[str]:
         if not self._enabled:
@@ -160,7 +146,7 @@ class Direct:
             )
         except _TROUBLE as error:
             raise _ours(error) from error
-        return [ids.to_text(job) for job in accepted.jobs]
+        return ids.to_texts(accepted.jobs)
 
     def enqueue_within(self, connection: Connection, call: Call) -> Job | None:
         return None

@@ -42,7 +42,7 @@ from .found_jobs import FoundJobs
 from .hub import Hub
 from .metrics import Metrics
 from .routes import router
-from .services import RecentBatches, Services
+from .services import Services
 from .stream import Places
 from .waiting import answer_while_waiting
 from .worker_sessions import Protocol
@@ -95,7 +95,7 @@ def _services(
         settings=settings, engine=engine, drains=drains, actions=actions, projections=Runner(url),
         tail=Tail(engine.pool),
         access=access, auth=Authenticator(access, settings.admin_token, settings.trusted_proxies),
-        attempts=Attempts(), recent=RecentBatches(), hub=Hub(lambda: services), places=Places(),
+        attempts=Attempts(), hub=Hub(lambda: services), places=Places(),
         metrics=Metrics(), protocol=Protocol(),
         duties=_duties(settings, engine, drains, actions, ring, publisher),
         schemas=PayloadSchemas(engine.pool), signing=ring,
@@ -139,7 +139,6 @@ def _listen(services: Services) -> None:
         services.day.forget,
     ]  # fmt: skip
     services.appender.listeners += [
-        services.recent.appended,
         services.metrics.appended,
         lambda _: services.tail.wake(),
         lambda _: services.projections.wake(),

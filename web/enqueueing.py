@@ -93,10 +93,7 @@ async def _message(
     found = await services.names.queue(queue)
     assert found is not None
     prepared = spec.prepare(new.type, _config(found.id, found.position, found.config), options)
-    at = services.recent.recorded_at(accepted.position)
-    if at is None:
-        job = await job_reads.load(services, accepted.job)
-        at = job.events[0].recorded_at if job else ids.job_time(accepted.job)
+    at = accepted.recorded_at
     waits = prepared.due_at is not None and prepared.due_at > at
     return Message(
         id=ids.to_text(accepted.job), queue=queue, type=new.type, payload=new.payload,
@@ -142,7 +139,7 @@ async def enqueue_many(call: Call) -> Answer:
     key, actor = call.header(b"idempotency-key"), call.caller.actor
     await services.schemas.check_many(items, caller=actor, key=key)
     accepted = await services.engine.enqueuer.enqueue_many(items, actor=actor, idempotency_key=key)
-    made = CreatedMany([ids.to_text(job) for job in accepted.jobs], len(accepted.jobs), accepted.position)
+    made = CreatedMany(ids.to_texts(accepted.jobs), len(accepted.jobs), accepted.position)
     return json(made, 200, _REPLAYED) if accepted.replayed else json(made, 201)
 
 

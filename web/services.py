@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
@@ -14,7 +13,6 @@ from ..broker.duties import Duties
 from ..broker.engine import Engine
 from ..broker.payload_schemas import PayloadSchemas
 from ..events.appender import Appender
-from ..events.batch import Appended
 from ..events.names import Names
 from ..events.pool import Pool
 from ..events.signing import SigningRing
@@ -35,24 +33,6 @@ if TYPE_CHECKING:
     from .stream import Places
     from .worker_sessions import Protocol
 
-_REMEMBERED: Final = 4096
-
-
-class RecentBatches:
-    """When the last batches of this process were recorded: an answer needs no read for its created_at."""
-
-    def __init__(self) -> None:
-        self._last: deque[tuple[int, int, int]] = deque(maxlen=_REMEMBERED)
-
-    def appended(self, appended: Appended) -> None:
-        self._last.append((appended.first, appended.head, appended.recorded_at))
-
-    def recorded_at(self, position: int) -> int | None:
-        for first, head, at in reversed(self._last):
-            if first <= position <= head:
-                return at
-        return None
-
 
 class Services(Struct, eq=False, kw_only=True):
     """One of each a process."""
@@ -68,7 +48,6 @@ class Services(Struct, eq=False, kw_only=True):
     access: Access
     auth: Authenticator
     attempts: Attempts
-    recent: RecentBatches
     hub: Hub
     places: Places
     metrics: Metrics
