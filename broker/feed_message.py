@@ -140,8 +140,13 @@ def feed_message(appended: Appended) -> FeedMessage:
     for mark in appended.marks:
         message.queues[mark.queue] = QueueState(mark.queue, mark.running)
     shares = list(zip(appended.parts, appended.outcomes, strict=True))
+    for part, outcome in shares:
+        _enqueued(message, part, outcome)
+    only_new = len(message.adds) == appended.head - appended.first + 1
+    if only_new and not any(part.claim or outcome.refused for part, outcome in shares):
+        return message
     # Section by section, as the log numbered them: a later section's word on a job counts.
-    for section in (_enqueued, _ended, _moved, _recorded, _started):
+    for section in (_ended, _moved, _recorded, _started):
         for part, outcome in shares:
             section(message, part, outcome)
     return message

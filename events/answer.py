@@ -101,6 +101,8 @@ def _share(
         ("n", "enqueues"), ("e", "ends"), ("m", "moves"), ("r", "records"),
     )  # fmt: skip
     for section, name in sections:
+        if position > head and not refused:
+            break  # most batches only enqueue: the other commands there are would be in the log, or refused
         counts = [len(getattr(part, name)) for part in parts]
         if not any(counts):
             continue

@@ -27,8 +27,6 @@ _LENGTH = Struct(">i")
 _NULL = _LENGTH.pack(-1)
 _UUID_LENGTH = _LENGTH.pack(16)
 _HEADER = Struct(">iiIii")
-# Longer columns are looked through for a single value first: in bulks most columns have one.
-_FEW = 50
 
 
 def array(element: int, count: int, pieces: Sequence[bytes]) -> bytes:
@@ -63,7 +61,7 @@ def _fixed(code: str, size: int, items: Sequence[int | None]) -> bytes:
     if None in items:
         one = Struct(">" + code)
         return _varying([None if item is None else one.pack(item) for item in items])
-    if len(items) > _FEW and len(set(items)) == 1:
+    if items and items.count(items[0]) == len(items):  # most columns have one value: packed once
         return _layout(code, 1).pack(size, items[0]) * len(items)
     flat: list[int] = [size] * (2 * len(items))
     flat[1::2] = items  # type: ignore[assignment]  # no None in it
