@@ -73,7 +73,8 @@ class Configuration:
 
     async def current(self) -> SystemConfig:
         """At most two seconds old, and never older than what this process has set."""
-        await self._renewal.ensure()
+        if not self._renewal.young:
+            await self._renewal.ensure()
         return self._current
 
     async def _read(self) -> int:

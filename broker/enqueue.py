@@ -140,7 +140,9 @@ class Enqueuer:
         if self._clock.stale:
             await self._clock.refresh()
         limit = (await self._configuration.current()).max_message_size
-        recipe = await self._recipe(item, actor)
+        plain = item.options is None and item.idempotency_key is None
+        known = self._recipes.known(item.queue, item.type, actor) if plain else None
+        recipe = known or await self._recipe(item, actor)
         return Part(enqueues=[job_of(recipe, payloads.encode(item.payload, limit), self._vault)])
 
     @_in_either_epoch

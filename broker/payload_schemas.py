@@ -94,7 +94,8 @@ class PayloadSchemas:
 
         A call whose idempotency key was answered before is let through: it gets that answer again.
         """
-        await self._renewal.ensure()
+        if not self._renewal.young:
+            await self._renewal.ensure()
         published = self._by_type.get(type_)
         if published is None:
             return

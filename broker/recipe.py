@@ -45,10 +45,16 @@ class Recipes:
         self._plain: dict[tuple[str, str, str], Recipe] = {}
         self._configs: dict[int, tuple[int, QueueConfig]] = {}
 
-    async def plain(self, queue: str, type_: str, actor: str) -> Recipe:
-        """Of a job without options."""
+    def known(self, queue: str, type_: str, actor: str) -> Recipe | None:
+        """Of a job without options, if it is still good."""
         known = self._plain.get((queue, type_, actor))
         if known is not None and known.version == self._names.version and monotonic() < known.until:
+            return known
+        return None
+
+    async def plain(self, queue: str, type_: str, actor: str) -> Recipe:
+        """Of a job without options."""
+        if (known := self.known(queue, type_, actor)) is not None:
             return known
         made = await self.special(queue, type_, actor, None, keyed=False)
         if len(self._plain) >= _MOST:

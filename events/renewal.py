@@ -24,6 +24,11 @@ class Renewal:
         self._read_at = float("-inf")
         self._reading: asyncio.Task[None] | None = None
 
+    @property
+    def young(self) -> bool:
+        """Whether `ensure` has nothing to do: for those who are called for each job."""
+        return monotonic() - self._read_at <= self._soon
+
     async def ensure(self) -> None:
         """What was read is no older than `latest` now. Raises what `read` raises."""
         age = monotonic() - self._read_at
