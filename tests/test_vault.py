@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator
@@ -109,6 +110,20 @@ def test_without_encryption_bodies_are_plain_and_digests_are_salted(
     own = plain.key_of(job, first.salt, None, None)
     assert own.open(vault.PAYLOAD, first.body) == payload
     assert own.seal(vault.RESULT, answer).body == answer
+
+
+def test_salts_of_jobs_that_come_one_by_one_are_nobody_elses() -> None:
+    plain = Vault(None)
+    salts = {plain.seal_new(b"j" * 16, b"same").salt for _ in range(1000)}
+    assert len(salts) == 1000
+    reader, writer = os.pipe()
+    if (child := os.fork()) == 0:
+        os.write(writer, plain.seal_new(b"j" * 16, b"same").salt or b"")
+        os._exit(0)
+    os.waitpid(child, 0)
+    theirs = os.read(reader, 16)
+    assert len(theirs) == 16
+    assert theirs not in salts | {plain.seal_new(b"j" * 16, b"same").salt for _ in range(1000)}
 
 
 def test_every_job_has_a_data_key_and_nonce_of_its_own() -> None:
