@@ -19,6 +19,8 @@ export function rate(value) {
 
 // The first characters of a UUIDv7 are its time, and the same for all jobs of a minute.
 export const shortId = (id) => id.slice(-8);
+// An error without the module of its exception: where there is one line, what was said has the room.
+export const brief = (error) => error.replace(/^(?:\w+\.)+(?=\w+(?::|$))/, "");
 
 export function duration(seconds) {
   if (seconds == null || Number.isNaN(seconds)) return NONE;

@@ -31,7 +31,7 @@ export function JobLink({ id, children }) {
 }
 
 export function QueueLink({ name }) {
-  return html`<a class="queue-link" href=${href(`/queue/${encodeURIComponent(name)}`)}>${name}</a>`;
+  return html`<a class="queue-link" title=${name} href=${href(`/queue/${encodeURIComponent(name)}`)}>${name}</a>`;
 }
 
 // A share of 1 as a bar with its words beside it.

@@ -18,13 +18,13 @@ export function Group({ group, since, queue, open, flip, reload }) {
   const redrive = () => act(RETRY, { all: true, ids: [], filters: jobsOf(group, queue, { status: "failed,expired" }), done: reload });
   return html`<tr>
     <th scope="row"><button type="button" class="disclose" aria-expanded=${open} onClick=${flip}><${Icon} name=${open ? "down" : "right"} size=${16} />
-        <code>${group.error}</code></button>
+        <code title=${group.error}>${group.error}</code></button>
       <span class="where"><b>${group.type}</b> in ${group.queues.map((name, n) => html`${n ? ", " : ""}<${QueueLink} key=${name} name=${name} />`)}, ${plural(group.count, "failed attempt")}</span></th>
     ${SPANS.map(({ name, span }) => html`<td key=${name} class="number" data-label=${name}>
       <${Cell} count=${group.jobs?.[span] ?? 0} more=${group.more?.includes(span)} to=${jobsOf(group, queue, { started_since: since[span] })} /></td>`)}
     <td class="seen" data-label="First seen"><${Time} of=${group.first_seen} /></td>
     <td class="seen" data-label="Last seen"><${Time} of=${group.last_seen} /></td>
-    <td class="acts">${may("operate") && !at.value && html`<button type="button" onClick=${redrive}>Redrive</button>`}</td>
+    <td class="acts">${may("operate") && !at.value && html`<button type="button" disabled=${group.jobs?.["30d"] === 0} onClick=${redrive}>Redrive</button>`}</td>
   </tr>
   ${open && html`<tr class="sample"><td colspan=${SPANS.length + 4}><${Sample} id=${group.sample_job} /></td></tr>`}`;
 }

@@ -16,6 +16,6 @@ export function Related({ job }) {
     <header><h2 id="related-title">Related jobs</h2>
       <a href=${href("/jobs", { correlation_id: correlation })}>all of ${correlation}</a></header>
     <ul class="related">${others.slice(0, MOST).map((other) => html`<li key=${other.id}>
-      <${JobLink} id=${other.id} /><b>${other.type}</b><${Status} of=${other.status} /><${Time} of=${other.metadata.created_at} /></li>`)}</ul>
+      <${JobLink} id=${other.id} /><b title=${other.type}>${other.type}</b><${Status} of=${other.status} /><${Time} of=${other.metadata.created_at} /></li>`)}</ul>
   </section>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useState } from "../../view.js";
 import { now, second } from "../../data/clock.js";
-import { clock, duration, exact, plural, stamp } from "../../data/format.js";
+import { brief, clock, duration, exact, plural, stamp } from "../../data/format.js";
 import { zone } from "../../data/prefs.js";
 import { phases, steps, totals } from "./story.js";
 import { actorOf, detail, TITLES } from "./wording.js";
@@ -56,6 +56,6 @@ function Step({ event, since, progress }) {
       <time class="dim" datetime=${event.recorded_at} title=${`${stamp(event.recorded_at, zone.value)}, position ${exact(event.position)}`}>${clock(event.recorded_at, zone.value)}</time>
       <span class="waited">${since === null ? "" : `+${duration(since)}`}</span></div>
     ${detail(last) && html`<p>${detail(last)}</p>`}
-    ${event.error && html`<details class="trace"><summary><code>${event.error.trim().split("\n").at(-1)}</code></summary><pre class="code" tabindex="0">${event.error}</pre></details>`}
+    ${event.error && html`<details class="trace"><summary><code>${brief(event.error.trim().split("\n").at(-1))}</code></summary><pre class="code" tabindex="0">${event.error}</pre></details>`}
   </li>`;
 }

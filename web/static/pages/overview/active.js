@@ -5,7 +5,7 @@ import { active } from "../../data/active.js";
 import { post } from "../../data/api.js";
 import { number } from "../../data/format.js";
 import { may } from "../../data/me.js";
-import { href } from "../../frame/router.js";
+import { at, href } from "../../frame/router.js";
 import { failed } from "../../frame/toasts.js";
 import { useHeld } from "../../parts/held.js";
 import { Command, Empty, Skeleton } from "../../parts/states.js";
@@ -28,6 +28,7 @@ export function Active() {
 }
 
 function Nothing() {
+  if (at.value) return html`<${Empty} title="Nothing ran at that moment" icon="inbox" />`;
   return html`<${Empty} title="Nothing runs at the moment" icon="inbox">
     <p>A job is shown here from its start to its end. This enqueues one:</p>
     <${Command} line=${`hivelog enqueue default hello '{"name": "Ann"}'`} /><//>`;
@@ -36,7 +37,7 @@ function Nothing() {
 function Row({ job }) {
   const percent = job.progress == null ? null : Math.round(job.progress);
   return html`<li class="row active-row" data-job=${job.id}>
-    <div class="what"><b>${job.type}</b><${JobLink} id=${job.id} /><${QueueLink} name=${job.queue} /></div>
+    <div class="what"><b title=${job.type}>${job.type}</b><${JobLink} id=${job.id} /><${QueueLink} name=${job.queue} /></div>
     <div class="said">${job.progress_message ?? job.worker_id ?? ""}</div>
     <div class="progress"><${Meter} share=${(percent ?? 0) / 100} label=${percent == null ? "No progress told" : `${percent} percent`} />
       <span>${percent == null ? "" : `${percent}%`}</span></div>

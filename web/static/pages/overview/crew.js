@@ -2,7 +2,7 @@
 
 import { html } from "../../view.js";
 import { mebibytes, number } from "../../data/format.js";
-import { href } from "../../frame/router.js";
+import { at, href } from "../../frame/router.js";
 import { useHeld } from "../../parts/held.js";
 import { Command, Empty, Skeleton } from "../../parts/states.js";
 import { Meter, Time } from "../../parts/values.js";
@@ -22,6 +22,7 @@ export function Crew({ status }) {
 }
 
 export function Nobody() {
+  if (at.value) return html`<${Empty} title="No worker was alive at that moment" icon="workers" />`;
   return html`<${Empty} title="No worker is alive" icon="workers"><p>Jobs wait until one is. Start one:</p>
     <${Command} line="hivelog worker --handlers your_module --queue default --concurrency 10" /><//>`;
 }
@@ -30,7 +31,7 @@ function Row({ worker }) {
   const said = `${number(worker.busy)} of ${number(worker.slots)} slots busy`;
   return html`<li class="row crew-row">
     <i class=${`dot ${worker.stale ? "bad" : "good"}`} title=${worker.stale ? "Silent for too long" : "Alive"} />
-    <div class="what"><b>${worker.name}</b><span class="dim">${worker.queues.join(", ")}</span></div>
+    <div class="what"><b title=${worker.name}>${worker.name}</b><span class="dim">${worker.queues.join(", ")}</span></div>
     <${Meter} share=${worker.busy / worker.slots} label=${said} /><span class="right" title=${said}>${number(worker.busy)}/${number(worker.slots)}</span>
     <span class="dim right">${worker.stale ? html`heard <${Time} of=${worker.last_heartbeat} />` : mebibytes(worker.memory_mib)}</span></li>`;
 }

@@ -2,7 +2,7 @@
 
 import { html, useEffect, useRef } from "../../view.js";
 import { onJobs } from "../../data/live.js";
-import { number } from "../../data/format.js";
+import { brief, number } from "../../data/format.js";
 import { now } from "../../data/clock.js";
 import { useData, useListener } from "../../data/use.js";
 import { href } from "../../frame/router.js";
@@ -37,7 +37,7 @@ function List({ failures }) {
   if (!failures.length) return html`<${Empty} title="Nothing has failed" icon="check"><p>Failed attempts are shown here, those with the same cause together.</p><//>`;
   return html`<ul class="rows" ref=${list}>${byTime(shown).map((one) => html`<li key=${one.fingerprint + one.type} class="row failure-row">
     <b class="times" title=${`${number(one.count)} failed attempts`}>${number(one.count)}×</b>
-    <div class="what-failed"><code title=${one.error}>${one.error}</code>
+    <div class="what-failed"><code title=${one.error}>${brief(one.error)}</code>
       <span class="dim">${one.type} in ${one.queues.join(", ")}, <${Time} of=${one.last_seen} /></span></div>
     <${JobLink} id=${one.sample_job} /></li>`)}</ul>`;
 }

@@ -5,7 +5,7 @@ import { del, put } from "../../data/api.js";
 import { may } from "../../data/me.js";
 import { useData } from "../../data/use.js";
 import { confirm } from "../../frame/dialog.js";
-import { go } from "../../frame/router.js";
+import { at, go } from "../../frame/router.js";
 import { failed, toast } from "../../frame/toasts.js";
 import { Fields, useForm } from "../../parts/fields.js";
 import { ErrorBox, Loading } from "../../parts/states.js";
@@ -48,7 +48,7 @@ function Form({ queue, reload }) {
     <fieldset><legend>What its jobs begin with</legend><${Fields} of=${JOBS} form=${form} disabled=${reader} /></fieldset>
     <fieldset><legend>Limits and worker processes</legend><${Fields} of=${LIMITS} form=${form} disabled=${reader} /></fieldset>
     ${error && html`<${ErrorBox} error=${error} />`}
-    ${reader ? html`<p class="dim">Admins change these.</p>` : html`<footer class="form-end">
+    ${reader ? html`<p class="dim">${at.value ? "The past cannot be changed." : "Admins change these."}</p>` : html`<footer class="form-end">
       <button class="primary" disabled=${!form.touched}>Save</button>
       <button type="button" class="quiet" disabled=${!form.touched} onClick=${form.clear}>Discard changes</button>
       <button type="button" class="quiet bad end" onClick=${() => remove(queue.name)}>Delete queue</button></footer>`}

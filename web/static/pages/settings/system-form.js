@@ -10,7 +10,7 @@ import { ErrorBox } from "../../parts/states.js";
 const FIELDS = [
   { name: "retention_days", label: "Days that history is kept", kind: "number", min: 1, max: 36_500 },
   { name: "max_message_size", label: "Largest payload, bytes", kind: "number", min: 1024, max: 67_108_864 },
-  { name: "poison_after", label: "Worker deaths until a job is set aside", kind: "number", min: 1, max: 1000, hint: "A job whose worker dies again and again is a poison pill" },
+  { name: "poison_after", label: "Set a job aside after", kind: "number", min: 1, max: 1000, hint: "deaths of its worker: then it counts as a poison pill" },
   { name: "notifications.enabled", label: "Notifications", kind: "switch" },
   { name: "allow_plaintext_outbox", label: "SQL enqueue beside encryption", kind: "switch", hint: "Its payloads are in the outbox and the WAL in plain text" },
 ];
