@@ -15,7 +15,9 @@ from pathlib import Path
 import msgspec
 import psycopg
 import pytest
+import redis as redis_py
 
+from .redis_rig import PREFIX
 from .test_append import assert_intact
 from .test_worker import MODULE, Bench, until, working
 from .test_worker import opened as bench_of
@@ -97,6 +99,12 @@ async def test_a_second_signal_gives_everything_back_at_once(
     assert_intact(database)
 
 
+async def fed(bench: Bench, redis_url: str) -> bool:
+    """Redis has read the log to its end."""
+    with redis_py.Redis.from_url(redis_url) as client:
+        return int(client.hget(PREFIX + b"at", "position") or -1) >= bench.engine.appender.log.head
+
+
 async def waits_for_the_log(bench: Bench) -> bool:
     query = (
         "select 1 from pg_locks l join pg_database d on d.oid = l.database"
@@ -112,9 +120,14 @@ async def test_a_job_whose_start_was_under_way_runs_to_its_end_or_not_at_all(
     first_file, second_file = tmp_path / "first", tmp_path / "second"
     async with bench_of(database, redis_url, grace_seconds=GRACE) as bench:
         async with working(bench.engine, slots=1) as running:
+
+            async def given_up() -> bool:
+                return running._late
+
             first = await bench.put("file_on_loop", {"file": str(first_file)})
             await bench.happened(first, "started")
             second = await bench.put("note", {"file": str(second_file), "seconds": 1})
+            await until(lambda: fed(bench, redis_url))  # so that the end of the first takes it along
             with psycopg.connect(database) as conn:
                 conn.execute("select pg_advisory_xact_lock(hivelog.append_lock())")
                 first_file.touch()
@@ -122,7 +135,7 @@ async def test_a_job_whose_start_was_under_way_runs_to_its_end_or_not_at_all(
                 running.stop()
                 if not patient:
                     running.stop()
-                    await asyncio.sleep(0.5)  # it has given up all that it knows of
+                    await until(given_up)
             await bench.happened(second, "completed", "released")
         assert bench.types(first) == [*STARTED, "completed"]
         assert bench.types(second) == [*STARTED, "completed" if patient else "released"]
