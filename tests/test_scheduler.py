@@ -113,8 +113,9 @@ async def test_a_backlog_of_due_jobs_is_quick(
 
 
 async def test_the_running_scheduler_wakes_for_what_this_process_adds(
-    backend: Backend, database: str
+    backend: Backend, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("hivelog.broker.scheduler.POLL", 60.0)  # it would be far too late
     running = scheduler(backend)
     backend.appender.listeners.append(running.appended)
     task = asyncio.create_task(running.run())
@@ -123,13 +124,8 @@ async def test_the_running_scheduler_wakes_for_what_this_process_adds(
         began = time.monotonic()
         await enqueue(backend, scheduled_for=later(0.2))
         while types(database)[-1] != "queued":
-            assert time.monotonic() - began < 5
+            assert time.monotonic() - began < 30
             await asyncio.sleep(0.02)
-        assert rows(
-            database,
-            "select q.recorded_at - (e.data ->> 'scheduled_for')::timestamptz < interval '0.9 s'"
-            " from hivelog.events q, hivelog.events e where q.type = 'queued' and e.type = 'enqueued'",
-        ) == [(True,)]
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
