@@ -8,7 +8,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .conftest import Visit, visiting
 from .sites import Site, until
@@ -214,3 +214,18 @@ def test_a_job_is_found_by_the_end_of_its_id(browser: Browser, site: Site) -> No
         page.get_by_role("option", name=f"id:{job[-8:]}").click()
         expect(page.locator(".jobs-body [role=row]")).to_have_count(1)
         expect(page.locator(".jobs-body [role=row]")).to_have_attribute("data-job", job)
+
+
+def test_whoever_went_to_another_page_is_not_asked_any_more(visit: Visit) -> None:
+    """To drain is to be counted first, which may take its time."""
+    page = visit.open("/#/queue/background")
+    counting: list[Route] = []
+    page.route("**/jobs/actions", lambda route: counting.append(route))
+    page.get_by_role("button", name="Drain queue").first.click()
+    until(lambda: bool(page.evaluate("true") and counting))
+    page.goto("/#/log")
+    expect(page.get_by_role("heading", level=1, name="Log")).to_be_visible()
+    with page.expect_response("**/jobs/actions"):
+        counting[0].continue_()
+    page.wait_for_timeout(300)
+    expect(page.get_by_role("dialog")).to_have_count(0)

@@ -5,6 +5,7 @@ import { post } from "../data/api.js";
 import { exact, plural } from "../data/format.js";
 import { may } from "../data/me.js";
 import { confirm } from "../frame/dialog.js";
+import { route } from "../frame/router.js";
 import { failed, toast } from "../frame/toasts.js";
 import { Icon } from "./icon.js";
 
@@ -39,11 +40,14 @@ export const resumeQueue = (name) =>
     toast({ text: `Queue ${name} runs again.`, action: ["Pause", () => trying(() => paused(name, "resumed by mistake"))] });
   });
 
-// A dry run counts and names a position; what is done then is done to exactly those.
+// A dry run counts and names a position; what is done then is done to exactly those. Whoever went to another page
+// meanwhile is not asked any more.
 export const drainQueue = (name) =>
   trying(async () => {
     const wanted = { action: "cancel", filter: { queue: name, status: "pending,queued" } };
+    const { path: where } = route.value;
     const { matched, position } = await post("jobs/actions", { ...wanted, dry_run: true });
+    if (route.value.path !== where) return;
     if (!matched) return void toast({ text: `Nothing waits in ${name}.` });
     const said = await confirm({
       title: `Drain ${name}?`, danger: true, reason: true, yes: `Cancel ${plural(matched, "job")}`, no: "Keep them",

@@ -6,6 +6,7 @@ import { get, post } from "../../data/api.js";
 import { now } from "../../data/clock.js";
 import { exact } from "../../data/format.js";
 import { confirm } from "../../frame/dialog.js";
+import { route } from "../../frame/router.js";
 import { failed, toast } from "../../frame/toasts.js";
 import { asked } from "./filters.js";
 
@@ -24,8 +25,10 @@ const STEP = 1000; // ms between two questions about an action that goes on
 // `ids` of jobs chosen one by one, or with `all` whatever the filters match. Resolves when all is done.
 export async function act(action, { ids, all, filters, done }) {
   const filter = all ? asked(filters, now()) : { ids, status: action.named };
+  const { path } = route.value;
   try {
     const plan = await post("jobs/actions", { action: action.name, dry_run: true, filter: Object.keys(filter).length ? filter : { status: action.own } });
+    if (route.value.path !== path) return undefined; // whoever went to another page is not asked any more
     if (plan.matched === 0) return void toast({ text: `None of these can be ${action.past}` });
     const answer = await question(action, plan);
     if (!answer) return undefined;
