@@ -3,14 +3,15 @@
 An idle worker learns of a new job when the log has it, Redis has been told, and Redis has woken the worker,
 which then claims and starts it: five hops, one after the other. Announced when its append sets out, the start
 reaches the database while the enqueue still holds the log's lock, and follows it. Nothing depends on it: a
-start that comes too early, or of a job that never came, is refused, and the usual way goes on.
+start that comes too early is refused and sent once more; then, or where no job came, the usual way goes on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import struct
-from typing import Final
+from collections.abc import Awaitable
+from typing import Any, Final
 
 from msgspec import Struct
 
@@ -50,16 +51,21 @@ class Announcer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, job: Enqueue) -> None:
-        """Tell a worker, if one waits; answers at once. For jobs that will be ready at once."""
+        """Tell a worker, if one waits; answers at once. For jobs that will be ready at once.
+
+        To be called before the job is posted: on its way to the worker the word passes two processes, and
+        meanwhile the append is made and sent.
+        """
         if self._feeder.available and not self._tasks:
-            task = asyncio.create_task(self._announce(job), name="announce")
+            sent = self._redis.ask(
+                "announce", queue=job.queue, type=job.type, priority=job.priority, job=raw(job.job)
+            )
+            task = asyncio.create_task(self._told(sent), name="announce")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    async def _announce(self, job: Enqueue) -> None:
+    async def _told(self, sent: Awaitable[Any]) -> None:
         try:
-            await self._redis.ask(
-                "announce", queue=job.queue, type=job.type, priority=job.priority, job=raw(job.job)
-            )
+            await sent
         except (RedisUnavailable, ScriptFailed) as error:
             self._feeder.failed(error)

@@ -14,8 +14,8 @@ import re
 import ssl
 import time
 from collections import deque
-from collections.abc import Callable
-from typing import Any, Final, cast
+from collections.abc import Callable, Coroutine
+from typing import Any, Final, TypeAlias, cast
 
 import hiredis
 from redis.asyncio.connection import parse_url
@@ -31,6 +31,9 @@ _NOT_NOW: Final = re.compile(
     r"(^|[ -])(OOM|LOADING|READONLY|MASTERDOWN|BUSY|NOREPLICAS|MISCONF|CLUSTERDOWN|NOAUTH|WRONGPASS|NOPERM"
     r"|max number of clients)\b"
 )
+
+
+_Words: TypeAlias = tuple[bytes | int | str | float, ...]
 
 
 class RedisUnavailable(Exception):
@@ -140,12 +143,24 @@ class Redis:
 
     async def command(self, *words: bytes | int | str | float) -> Any:
         """One command. Raises RedisUnavailable or ScriptFailed."""
+        return await self._reply(words, self._send(words))
+
+    def _send(self, words: _Words) -> asyncio.Future[Any] | None:
+        """Put a command on its way, if there is a connection."""
         protocol = self._protocol
         if protocol is None or protocol.closed:
-            protocol = await self._open()
+            return None
         self.requests += 1
+        return protocol.send(hiredis.pack_command(words))  # type: ignore[arg-type]
+
+    async def _reply(self, words: _Words, sent: asyncio.Future[Any] | None) -> Any:
+        if sent is None:
+            await self._open()
+            sent = self._send(words)
         try:
-            reply = await protocol.send(hiredis.pack_command(words))  # type: ignore[arg-type]
+            if sent is None:
+                raise RedisUnavailable("the connection is closed")
+            reply = await sent
         except RedisUnavailable as error:
             raise self._failed(error) from None
         return self._checked(reply)
@@ -155,19 +170,25 @@ class Redis:
         if self._protocol is not None and self._protocol.waiting:
             await asyncio.wait([self._protocol.waiting[-1][1]])
 
-    async def run(self, name: scripts.Name, *arguments: bytes) -> Any:
-        """A script, loaded again if the server has forgotten it."""
-        call = (scripts.digest(name), b"1", keys.AT, *arguments)
+    def run(self, name: scripts.Name, *arguments: bytes) -> Coroutine[Any, Any, Any]:
+        """A script, loaded again if the server has forgotten it. Where there is a connection it is on its way
+        when this returns, not when somebody awaits it."""
+        call = (b"EVALSHA", scripts.digest(name), b"1", keys.AT, *arguments)
+        return self._run(name, call, self._send(call))
+
+    async def _run(
+        self, name: scripts.Name, call: tuple[bytes, ...], sent: asyncio.Future[Any] | None
+    ) -> Any:
         try:
-            return await self.command(b"EVALSHA", *call)
+            return await self._reply(call, sent)
         except ScriptFailed as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
-        return await self.command(b"EVAL", scripts.load(name), *call[1:])
+        return await self.command(b"EVAL", scripts.load(name), *call[2:])
 
-    async def ask(self, name: scripts.Name, **arguments: Any) -> Any:
-        """A script with one msgpack map as its argument."""
-        return await self.run(name, pack(arguments))
+    def ask(self, name: scripts.Name, **arguments: Any) -> Coroutine[Any, Any, Any]:
+        """A script with one msgpack map as its argument; sent as by `run`."""
+        return self.run(name, pack(arguments))
 
     async def close(self) -> None:
         protocol, self._protocol = self._protocol, None

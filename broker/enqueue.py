@@ -154,11 +154,9 @@ class Enqueuer:
 
     def _post(self, part: Part) -> asyncio.Future[Outcome]:
         """Beside many others a job waits for workers, not they for it: nothing to announce."""
-        idle = self._appender.idle
-        future = self._appender.post(part)
-        if idle and self._announcer is not None and part.enqueues[0].due is None:
+        if self._announcer is not None and self._appender.idle and part.enqueues[0].due is None:
             self._announcer.announce(part.enqueues[0])
-        return future
+        return self._appender.post(part)
 
     @_in_either_epoch
     async def enqueue_many(

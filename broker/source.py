@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
+
+from msgspec import Struct
 
 from ..events.batch import Outcome, Part, Pick, Start
 from ..events.names import Names
@@ -21,6 +24,14 @@ _KEEP_AHEAD = 0.02
 _AWAIT = 0.1  # seconds after which an announced job has surely gone the usual way
 
 
+class _Announced(Struct):
+    """A job to be started, until when, and whether that was tried."""
+
+    until: float
+    announcement: Announcement
+    again: bool = False
+
+
 class Source:
     """One worker's claims over its queues, fair between them."""
 
@@ -36,7 +47,9 @@ class Source:
         self._asking = 0  # queues asked of the last round, when there are more than slots
         self._waiter = NOBODY
         self._follow = False
-        self._announced: tuple[float, Announcement] | None = None
+        self._announced: _Announced | None = None
+        self._begun: _Announced | None = None  # whose start is under way
+        self._when_announced: Callable[[], None] = lambda: None
         self._ahead: asyncio.Task[Part | None] | None = None
         self._keep: asyncio.TimerHandle | None = None
         self._letting_go: asyncio.Task[None] | None = None
@@ -46,7 +59,7 @@ class Source:
     @property
     def hungry(self) -> bool:
         """Whether it is worth while to `take`: there may be more, or some are claimed already."""
-        return self._hungry or self._ahead is not None
+        return self._hungry or self._ahead is not None or self._announced is not None
 
     async def serve(self, session: int, queues: list[str], types: list[str]) -> None:
         """Claim for this session from now on. Raises KeyError for a queue that does not exist."""
@@ -163,17 +176,29 @@ class Source:
 
     # -- announced ---------------------------------------------------------------------------------------
 
+    def on_announced(self, callback: Callable[[], None]) -> None:
+        """Call it when there is an announced job to `take`; `wait` tells of it some rounds later."""
+        self._when_announced = callback
+
     def _hear(self, announcement: Announcement) -> None:
         if announcement.queue in self._queue_names and announcement.type in self._types:
-            self._announced = (time.monotonic() + _AWAIT, announcement)
+            self._announced = _Announced(time.monotonic() + _AWAIT, announcement)
+            self._when_announced()
 
     def _take_announced(self) -> Part | None:
         """The start of a job that is being written. Without a claim: Redis does not know it yet."""
         known, self._announced = self._announced, None
-        if known is None or known[0] < time.monotonic() or self.paused:
+        if known is None or known.until < time.monotonic() or self.paused:
             return None
-        self._asked, self._follow = 1, True
-        return Part(starts=[known[1].start])
+        self._asked, self._follow, self._begun = 1, True, known
+        return Part(starts=[known.announcement.start])
+
+    def _too_early(self) -> None:
+        """The start came to the log before its job did. By now that has set out for certain, so once more."""
+        if self._begun is not None and not self._begun.again:
+            self._begun.again = True
+            self._announced = self._begun
+        self._begun = None
 
     # -- news --------------------------------------------------------------------------------------------
 
@@ -185,6 +210,8 @@ class Source:
         for (section, index), refusal in outcome.refused.items():
             if section == "s" and refusal.code in ("paused", "limit", "budget"):
                 self._resting[part.starts[index].queue] = rest_until
+            elif section == "s" and refusal.code == "not_ready" and part.claim is None:
+                self._too_early()
 
     async def wait(self) -> None:
         """Until Redis says that there is work, at most a second."""

@@ -66,6 +66,8 @@ class Worker:
         self._runner = Runner(self._threads, registry.middleware, result_limit, child_memory_mib)
         self._progress = ProgressLog(appender, self._lookup, lambda: self.session.id)
         self._leases = Leases()
+        self._wake = asyncio.Event()
+        source.on_announced(self._wake.set)
         self._watchdog = Watchdog(lambda: [(r.task, r.job) for r in list(self._leases.running.values())])
         self._pulse = Pulse(
             appender, sessions, source, registry, self._leases, self._watchdog, name=name, slots=slots,
@@ -74,7 +76,6 @@ class Worker:
         self._ended: list[Ended] = []
         self._starting = 0
         self._turns = 0  # parts under way
-        self._wake = asyncio.Event()
         self._stopping = self._late = False
         self._hurry = asyncio.Event()
         self._state: dict[str, Any] = {}

@@ -28,12 +28,29 @@ async def bench(database: str, redis_url: str) -> AsyncIterator[Rig]:
         await made.claims.stop()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An announcement stays one, however busy the machine."""
+    monkeypatch.setattr(source_module, "_AWAIT", 60.0)
+
+
 async def idle(bench: Rig, session: int | None = None, types: tuple[str, ...] = ("noop",)) -> Source:
     """A worker that has found nothing and waits."""
     made = Source(bench.claims, bench.feeder, Names(bench.pool))
     await made.serve(session or bench.desk.session, ["bench"], list(types))
     assert await made.take(2) is None
     return made
+
+
+async def test_a_worker_hears_of_it_at_once(bench: Rig) -> None:
+    """Its turn need not wait until those have woken who wait for news."""
+    worker = await idle(bench)
+    heard: list[bool] = []
+    worker.on_announced(lambda: heard.append(worker.hungry))
+    waiting = await waits(worker)
+    assert await announce(bench, bench.desk.enqueue())
+    await waiting
+    assert heard == [True]
 
 
 async def announce(bench: Rig, job: Enqueue) -> bool:
@@ -77,17 +94,38 @@ async def test_redis_agrees_with_the_log_whichever_feed_comes_first(bench: Rig, 
     assert bench.held() == bench.ready() == {}
 
 
-async def test_a_start_that_comes_too_early_is_refused_and_the_job_runs_the_usual_way(bench: Rig) -> None:
-    worker = await idle(bench)
-    job = bench.desk.enqueue()
-    waiting = await waits(worker)
-    assert await announce(bench, job)
-    await waiting
+async def refused(bench: Rig, worker: Source) -> None:
+    """The worker's next turn is the start of a job that the log does not have yet."""
     turn = await worker.take(2)
     assert turn is not None
     appended = await bench.append(turn)
     assert not appended.outcomes[0].started
     worker.answered(turn, appended.outcomes[0])
+
+
+async def test_a_start_that_comes_too_early_is_sent_once_more(bench: Rig) -> None:
+    worker = await idle(bench)
+    job = bench.desk.enqueue()
+    waiting = await waits(worker)
+    assert await announce(bench, job)
+    await waiting
+    await refused(bench, worker)
+    assert worker.hungry
+    await bench.append(part(job), feed=False)
+    turn = await worker.take(2)
+    assert turn is not None
+    appended = await bench.append(turn)
+    assert [started.job for started in appended.outcomes[0].started] == [job.job]
+
+
+async def test_where_both_come_too_early_the_job_runs_the_usual_way(bench: Rig) -> None:
+    worker = await idle(bench)
+    job = bench.desk.enqueue()
+    waiting = await waits(worker)
+    assert await announce(bench, job)
+    await waiting
+    await refused(bench, worker)
+    await refused(bench, worker)
     assert await worker.take(2) is None  # nothing there yet: it will be woken
     waiting = await waits(worker)
     await bench.append(part(job))

@@ -69,11 +69,9 @@ class Process:
 
     def enqueue(self, part: Part) -> asyncio.Future[Outcome]:
         """As broker/enqueue.py posts it."""
-        idle = self.appender.idle
-        future = self.appender.post(part)
-        if idle and part.enqueues[0].due is None:
+        if self.appender.idle and part.enqueues[0].due is None:
             self._announcer.announce(part.enqueues[0])
-        return future
+        return self.appender.post(part)
 
     async def _live(self) -> None:
         await self.feeder.start()
