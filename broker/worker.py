@@ -177,12 +177,14 @@ class Worker:
     ) -> None:
         self._turns -= 1
         self._starting -= wanted
-        self._wake.set()
         if (error := done.exception()) is not None:
             self._failed(error, ended)
-            return
-        self._leases.settled(ended)
-        outcome = done.result()
+        else:
+            self._leases.settled(ended)
+            self._accepted(part, done.result(), ended)
+        self._wake.set()  # last: what was started now runs before the next turn is thought of
+
+    def _accepted(self, part: Part, outcome: Outcome, ended: list[Ended]) -> None:
         self._clock = (outcome.recorded_at, time.monotonic())
         if outcome.refused:
             self._refused(outcome, ended)
