@@ -1,28 +1,33 @@
 """Holds everything that is derived from the log against the log: `hivelog diff`.
 
-One snapshot: each job's stream is folded in Python and compared with its projected row and its live row;
-marks with the live tables; minutes with hours; and every row of every projection with what folding the log
-once more makes (`diff_folded`). There are no differences; where there is one, a rebuild mends the
-projections, and a difference in a live table or a mark is a bug worth a report.
+One snapshot, over two connections: each job's stream is folded in Python and compared with its projected
+row and its live row; marks with the live tables; minutes with hours; and every row of every projection with
+what folding the log once more makes (`diff_folded`). There are no differences; where there is one, a rebuild
+mends the projections, and a difference in a live table or a mark is a bug worth a report.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import datetime
 from itertools import count
 from typing import Any
 
 from msgspec import Struct
 from psycopg import AsyncServerCursor, IsolationLevel
+from psycopg import sql as composed
+from psycopg.conninfo import make_conninfo
 from psycopg.rows import TupleRow
 
 from .. import sql
-from ..events import ids
+from ..events import ids, pool
 from ..events.job import BrokenStream, JobState, evolve
 from ..events.log import milliseconds
 from ..events.pool import Connection
 from ..events.read import Event, head
+from ..stopping import stop_tasks
 from .checkpoint import checkpoints
 from .diff_folded import differing
 
@@ -70,33 +75,69 @@ _LIVE_FIELDS = (
 async def diff(
     connection: Connection, *, most: int = 100, progress: Callable[[int], None] | None = None
 ) -> Compared:
-    """Compare all of it, on a connection of its own in autocommit mode; `progress(jobs compared)` now and
-    then. Reads one snapshot: appends go on meanwhile."""
+    """Compare all of it, on a connection of its own in autocommit mode and another beside it; `progress(jobs
+    compared)` now and then. Reads one snapshot: appends go on meanwhile."""
+    async with _snapshot(connection), await _beside(connection) as other:
+        row = await (await connection.execute("select pg_export_snapshot()")).fetchone()
+        assert row is not None
+        async with _snapshot(other, row[0]):
+            return await _compare(connection, other, most, progress)
+
+
+@asynccontextmanager
+async def _snapshot(connection: Connection, shared: str | None = None) -> AsyncIterator[None]:
+    """A transaction that takes its time, over a snapshot of its own or a shared one."""
     await connection.set_isolation_level(IsolationLevel.REPEATABLE_READ)
     connection.silence = None
     try:
         async with connection.transaction():
+            if shared is not None:
+                text = composed.SQL("set transaction snapshot {}").format(composed.Literal(shared))
+                await connection.execute(text)
             await connection.execute("set local statement_timeout = 0")
             await connection.execute("set local idle_in_transaction_session_timeout = 0")
-            return await _compare(connection, most, progress)
+            yield
     finally:
         await connection.set_isolation_level(None)
 
 
-async def _compare(connection: Connection, most: int, progress: Callable[[int], None] | None) -> Compared:
+async def _beside(connection: Connection) -> Connection:
+    """Another connection to the same database."""
+    info = connection.info
+    return await pool.connect(make_conninfo(info.dsn, password=info.password or None), "hivelog diff")
+
+
+async def _compare(
+    connection: Connection, other: Connection, most: int, progress: Callable[[int], None] | None
+) -> Compared:
+    """The database folds on one connection while the core does with what the other reads."""
     result = Compared((await head(connection)).position, 0, [])
     result.differences += await _behind(connection, result.position)
     result.differences += await _figures(connection)
-    result.differences += await _rows_of_projections(connection, most)
+    beside = asyncio.create_task(_rows_of_projections(other, most))
+    try:
+        jobs = await _walk(connection, result, most, progress)
+        result.differences += await beside + jobs
+    finally:
+        await stop_tasks(beside)
+    if len(result.differences) > most:
+        result.differences, result.complete = result.differences[:most], False
+    return result
+
+
+async def _walk(
+    connection: Connection, result: Compared, most: int, progress: Callable[[int], None] | None
+) -> list[Difference]:
+    """Differences of jobs, a few more than `most` at most; counts them in the result."""
+    found: list[Difference] = []
     async for differences in _jobs(connection):
         result.jobs += 1
-        result.differences += differences
+        found += differences
         if progress is not None and result.jobs % _PAGE == 0:
             progress(result.jobs)
-        if len(result.differences) > most:
-            result.differences, result.complete = result.differences[:most], False
+        if len(found) > most:
             break
-    return result
+    return found
 
 
 async def _behind(connection: Connection, position: int) -> list[Difference]:

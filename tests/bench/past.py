@@ -133,8 +133,12 @@ async def asked(base: str, login: dict[str, str], url: str, head: int, rounds: i
         "a job's story": lambda: f"/job/{chance.choice(jobs)[0]}/history",
         "a job at a moment": lambda: f"/job/{chance.choice(jobs)[0]}?at={head}",
     }
+    found = {}
     async with httpx.AsyncClient(base_url=base, headers=login, timeout=60) as client:
-        return {name: await timed(client, of, rounds, BARS[name]) for name, of in questions.items()}
+        for name, of in questions.items():
+            found[name] = await timed(client, of, rounds, BARS[name])
+            print(f"{name}: {found[name]['p50']} ms, p95 {found[name]['p95']} ms", flush=True)
+    return found
 
 
 def begin(url: str) -> str:
