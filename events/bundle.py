@@ -188,7 +188,7 @@ class _Check:
         if event.position != seal.first + len(self._digests):
             checked.add(f"event {event.position} is not the one that the seal has next")
         try:
-            self._digests.append(canonical.digest(event))
+            self._digests.append(canonical.digest(event, seal.format))
         except (ValueError, struct.error) as error:
             checked.add(f"event {event.position}: {error}")
 

@@ -14,6 +14,7 @@ from msgspec import Struct
 from .. import sql
 from . import canonical, merkle, seals, signing
 from .canonical import SealedEvent
+from .digests import digests
 from .pool import Connection
 from .retained import retained
 from .seals import Seal
@@ -95,7 +96,7 @@ def check_seal(seal: Seal, believed: frozenset[bytes]) -> str | None:
     if seal.public not in believed:
         key = signing.fingerprint(seal.public)
         return f"the seal at {seal.position} is of key {key}, which nobody trusted endorses"
-    if seal.format != canonical.FORMAT:
+    if seal.format not in canonical.FORMATS:
         return f"the seal at {seal.position} has format {seal.format}, which this version does not know"
     if not seal.is_signed():
         return f"the seal at {seal.position} is not what was signed"
@@ -108,7 +109,8 @@ def check_event(event: SealedEvent, path: Sequence[Sequence[str]], seal: Seal) -
         return f"event {event.position} is not one of the seal {seal.first} to {seal.position}"
     try:
         way = [[bytes.fromhex(one) for one in group] for group in path]
-        root = merkle.climb(canonical.digest(event), event.position - seal.first, seal.count, way)
+        digest = canonical.digest(event, seal.format)
+        root = merkle.climb(digest, event.position - seal.first, seal.count, way)
     except (ValueError, struct.error) as error:
         return f"event {event.position}: {error}"
     return None if root == seal.root else f"event {event.position} is not what was sealed"
@@ -135,17 +137,17 @@ async def prove_in(
     """The same of several events of one seal. Raises Archived; ValueError when they are not what
     was sealed."""
     events = {event.position: event for event in await events_of(connection, min(positions), max(positions))}
-    digests = await seals.digests(connection, seal.first, seal.position)
-    if digests.count != seal.count and (await retained(connection)).edge >= seal.position:
+    found = await digests(connection, seal.first, seal.position, seal.format)
+    if found.count != seal.count and (await retained(connection)).edge >= seal.position:
         said = f"retention took events {seal.first} to {seal.position}"
         raise Archived(f"{said}: only the archive has them all")
-    if digests.count != seal.count or merkle.root(digests.joined) != seal.root:
+    if found.count != seal.count or merkle.root(found.joined) != seal.root:
         said = f"the events {seal.first} to {seal.position} are not what was sealed"
         raise ValueError(f"{said}; verify the log")
     keys = [tell_key(key) for key in known]
     told = tell(seal)
     return [
-        Proof(event=events[at], path=_hexed(merkle.proof(digests.joined, at - seal.first)), seal=told,
+        Proof(event=events[at], path=_hexed(merkle.proof(found.joined, at - seal.first)), seal=told,
         keys=keys) for at in positions
     ]
 

@@ -3,9 +3,10 @@
     sealer = Sealer(pool, ring)
     await sealer.run()
 
-It reads what it seals, head and events, in one snapshot: a position that is in it has all before it. Two
-that seal at once make one chain, since a seal must begin where the last one ended. It never goes on from a
-seal that it has no reason to trust: that would vouch for what somebody else made of the past.
+It reads the head first: up to a head that one has seen, positions are all there and stay what they are. So no
+snapshot is held while events are read, which would keep the server from clearing away what appends left
+behind. Two that seal at once make one chain, since a seal must begin where the last one ended. It never goes
+on from a seal that it has no reason to trust: that would vouch for what somebody else made of the past.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from msgspec import Struct
 
 from .. import sql
 from . import canonical, merkle, seals, signing
+from .digests import Digests, digests, numbers
 from .pool import Connection, Pool
 from .seals import Draft, Seal
 from .signing import KnownKey, SigningError, SigningRing
@@ -29,21 +31,24 @@ EVERY: Final = 0.7  # seconds: with the work, nothing stays unsealed for longer 
 
 
 class _Range(Struct, frozen=True):
-    """What to seal next, read in one snapshot."""
+    """What to seal next."""
 
     at: seals.Standing
     end: int
     epoch: int
-    found: seals.Digests
+    names: str
+    joined: bytes  # the digests of its events
 
 
 class Sealer:
-    """Any number may run. `sealed` are told of each seal that this one made."""
+    """Any number may run. `sealed` are told of each seal that this one made, in format `layout`."""
 
-    def __init__(self, pool: Pool, ring: SigningRing, *, largest: int = seals.LARGEST) -> None:
+    def __init__(
+        self, pool: Pool, ring: SigningRing, *, largest: int = seals.LARGEST, layout: int = canonical.FORMAT
+    ) -> None:
         self._pool = pool
         self._ring = ring
-        self._largest = largest
+        self._largest, self._layout = largest, layout
         self._own: Seal | None = None  # the last that this process made or checked
         self.sealed: list[Callable[[Seal], None]] = []
 
@@ -102,22 +107,22 @@ class Sealer:
         return next(key.number for key in keys if key.public == self._ring.first.public)
 
     async def _next(self, connection: Connection, keys: list[KnownKey]) -> _Range | None:
-        async with connection.transaction():
-            await connection.execute("set transaction isolation level repeatable read read only")
-            at = await seals.standing(connection, keys)
-            await self._check(connection, at, keys)
-            first = 1 if at.last is None else at.last.position + 1
-            end = min(at.head, first + self._largest - 1)
-            if end < first:
-                return None
+        at = await seals.standing(connection, keys)
+        await self._check(connection, at, keys)
+        first = 1 if at.last is None else at.last.position + 1
+        end = min(at.head, first + self._largest - 1)
+        if end < first:
+            return None
+        found = await self._read(connection, first, end)
+        if found.epoch_at is not None and found.epoch_at > first:
+            end = found.epoch_at - 1  # a seal is of one epoch
             found = await self._read(connection, first, end)
-            if found.epoch_at is not None and found.epoch_at > first:
-                end = found.epoch_at - 1  # a seal is of one epoch
-                found = await self._read(connection, first, end)
-            return _Range(at, end, await _epoch(connection, first, found, at.last), found)
+        epoch = await _epoch(connection, first, found, at.last)
+        names = await seals.names_of(connection, *await numbers(connection, first, end, found))
+        return _Range(at, end, epoch, names, found.joined)
 
-    async def _read(self, connection: Connection, first: int, end: int) -> seals.Digests:
-        found = await seals.digests(connection, first, end)
+    async def _read(self, connection: Connection, first: int, end: int) -> Digests:
+        found = await digests(connection, first, end, self._layout)
         if found.count != end - first + 1:
             raise SigningError(f"positions are missing between {first} and {end}: the log was altered")
         return found
@@ -143,13 +148,13 @@ class Sealer:
         return seal.public in signing.trusted_keys(self._ring.public, keys) and seal.is_signed()
 
     def _make(self, found: _Range, number: int) -> Seal:
-        digests, last = found.found, found.at.last
+        last = found.at.last
         draft = Draft(
-            first=found.end - digests.count + 1, position=found.end, epoch=found.epoch,
-            sealed_at=found.at.now, root=merkle.root(digests.joined), names=digests.names,
+            first=1 if last is None else last.position + 1, position=found.end, epoch=found.epoch,
+            format=self._layout, sealed_at=found.at.now, root=merkle.root(found.joined), names=found.names,
             previous=seals.GENESIS if last is None else last.hash,
         )  # fmt: skip
-        return seals.signed(draft, self._ring.first, number, seals.prints_of(digests.joined))
+        return seals.signed(draft, self._ring.first, number, seals.prints_of(found.joined))
 
 
 async def _has(connection: Connection, seal: Seal, keys: list[KnownKey]) -> bool:
@@ -157,7 +162,7 @@ async def _has(connection: Connection, seal: Seal, keys: list[KnownKey]) -> bool
     return bool(found) and found[0].hash == seal.hash
 
 
-async def _epoch(connection: Connection, first: int, found: seals.Digests, last: Seal | None) -> int:
+async def _epoch(connection: Connection, first: int, found: Digests, last: Seal | None) -> int:
     """That of a range: what the event that began it says, else that of the seal before."""
     if found.epoch_at == first:
         cursor = await connection.execute(sql.load("seal_events"), {"first": first, "last": first})

@@ -10,7 +10,7 @@ vouches for everything up to its position.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -80,15 +80,6 @@ class Seal(Draft, frozen=True, kw_only=True, dict=True):
         return signing.verify(self.public, self.signature, self.signed_message)
 
 
-class Digests(Struct, frozen=True):
-    """Of the events in a range, as they are now. `epoch_at`: where a new epoch begins in it."""
-
-    count: int
-    joined: bytes  # 32 bytes an event, in order
-    epoch_at: int | None
-    names: str
-
-
 class Standing(Struct, frozen=True):
     """The log's head and epoch, the database's time (microseconds since 1970), and the last seal."""
 
@@ -113,21 +104,10 @@ def prints_of(digests: bytes) -> bytes:
     return bytes(joined)
 
 
-async def digests(connection: Connection, first: int, last: int) -> Digests:
-    """Raises nothing for a hole: `count` tells."""
-    cursor = await connection.execute(sql.load("seal_digests"), {"first": first, "last": last}, binary=True)
-    row = await cursor.fetchone()
-    assert row is not None
-    count, joined, epoch_at, actors, queues = row
-    return Digests(count, bytes(joined), epoch_at, await names_of(connection, actors, queues))
-
-
-async def names_of(
-    connection: Connection, actors: Sequence[int] | None, queues: Sequence[int] | None
-) -> str:
+async def names_of(connection: Connection, actors: Iterable[int], queues: Iterable[int]) -> str:
     """The JSON of a seal's `names`."""
     cursor = await connection.execute(
-        sql.load("seal_names"), {"actors": list(actors or ()), "queues": list(queues or ())}
+        sql.load("seal_names"), {"actors": list(actors), "queues": list(queues)}
     )
     names: dict[str, dict[str, str]] = {"actor": {}, "queue": {}}
     for kind, number, name in await cursor.fetchall():

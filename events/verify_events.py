@@ -9,7 +9,8 @@ from typing import Final
 import msgspec
 
 from .. import sql
-from . import merkle, seals
+from . import canonical, merkle, seals
+from .digests import digests
 from .findings import Report
 from .pool import Pool
 from .seals import Seal
@@ -48,15 +49,11 @@ class EventCheck:
     async def _group(self, group: Sequence[Seal]) -> None:
         first, last = group[0].first, group[-1].position
         async with self._pool.connection() as connection:
-            values = {"first": first, "last": last}
-            cursor = await connection.execute(sql.load("verify_digests"), values, binary=True)
-            row = await cursor.fetchone()
-        assert row is not None
-        count, joined = row[0], bytes(row[1])
-        if count != last - first + 1:
+            found = await digests(connection, first, last, group[0].format)
+        if found.count != last - first + 1:
             wrong = list(group)
         else:
-            wrong = await asyncio.to_thread(_mismatched, group, joined, first)
+            wrong = await asyncio.to_thread(_mismatched, group, found.joined, first)
         for seal in wrong:
             await self._locate(seal)
         for seal in group:
@@ -64,21 +61,27 @@ class EventCheck:
 
     async def _locate(self, seal: Seal) -> None:
         """Which events of a seal are not what was sealed."""
-        async with self._pool.connection() as connection:
-            values = {"first": seal.first, "last": seal.position}
-            cursor = await connection.execute(sql.load("verify_locate"), values, binary=True)
-            rows = [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
-        counted = len(rows) == seal.count
-        joined = b"".join(digest for _, digest in rows)
-        if counted and merkle.root(joined) == seal.root:
-            if seal.prints != seals.prints_of(joined):
-                said = f"the seal at {seal.position} has other prints than its events"
-                self.report.add("seal_altered", seal.first, seal.position, said)
-            return
+        rows = await self._rows(seal, seal.format)
+        # Where the signature does not hold, the format may be what was changed.
+        others = [one for one in canonical.FORMATS if one != seal.format and not seal.is_signed()]
+        for tried in (rows, *[await self._rows(seal, other) for other in others]):
+            joined = b"".join(digest for _, digest in tried)
+            if len(tried) == seal.count and merkle.root(joined) == seal.root:
+                if seal.prints != seals.prints_of(joined):
+                    said = f"the seal at {seal.position} has other prints than its events"
+                    self.report.add("seal_altered", seal.first, seal.position, said)
+                return
         # A seal that was changed itself is the chain's to tell.
         if not self._tell(seal, rows) and seal.is_signed():
             said = f"somewhere in positions {seal.first} to {seal.position} an event is not what was sealed"
             self.report.add("altered", seal.first, seal.position, said)
+
+    async def _rows(self, seal: Seal, layout: int) -> list[tuple[int, bytes]]:
+        """The position and digest of each event that is there now."""
+        async with self._pool.connection() as connection:
+            values = {"first": seal.first, "last": seal.position, "format": layout}
+            cursor = await connection.execute(sql.load("verify_locate"), values, binary=True)
+            return [(row[0], bytes(row[1])) for row in await cursor.fetchall()]
 
     def _tell(self, seal: Seal, rows: Sequence[tuple[int, bytes]]) -> int:
         """One finding an event, or a run of missing ones; answers how many there are."""
@@ -156,11 +159,13 @@ def _hole(first: int, last: int) -> str:
 
 
 def _grouped(page: Sequence[Seal]) -> Iterator[list[Seal]]:
-    """Neighbours without a gap, so many that their digests make one answer."""
+    """Neighbours of one format without a gap, so many that their digests make one answer."""
     group: list[Seal] = []
     size = 0
     for seal in page:
-        if group and (size + seal.count > _GROUP or seal.first != group[-1].position + 1):
+        last = group[-1] if group else seal
+        apart = (seal.first, seal.format) != (last.position + 1, last.format)
+        if group and (apart or size + seal.count > _GROUP):
             yield group
             group, size = [], 0
         group.append(seal)

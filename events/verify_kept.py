@@ -20,11 +20,12 @@ from .pool import Connection, Pool
 
 _PAGE: Final = 16_384
 
-_Row = tuple[int, bytes, bytes | None]
+_Row = tuple[int, bytes, bytes, bytes | None]
 
 
 class Kept(Struct, frozen=True):
-    """How many events were carried to below the edge, and SHA-256 of their digests in order (hexadecimal)."""
+    """How many events were carried to below the edge, and SHA-256 of their digests in order (hexadecimal).
+    These digests are of format 1, whatever the seals were."""
 
     edge: int
     carried: int
@@ -64,8 +65,8 @@ async def check(pool: Pool, edge: int, said: Kept | None, report: Report) -> Non
         async for page in _pages(connection, edge):
             count += len(page)
             found.update(b"".join(row[1] for row in page))
-            for position, now, then in page:
-                if then is not None and now[:2] != then:
+            for position, _, now, then in page:
+                if then is not None and now != then:
                     told = f"the event at {position}, carried by retention, is not what was sealed"
                     report.add("altered", position, position, told)
     if said is not None and said != Kept(edge, count, found.hexdigest()) and report.found == before:
@@ -80,7 +81,7 @@ async def _pages(connection: Connection, edge: int) -> AsyncIterator[list[_Row]]
         values = {"after": after, "edge": edge, "limit": _PAGE}
         cursor = await connection.execute(sql.load("verify_kept"), values, binary=True)
         rows = [
-            (row[0], bytes(row[1]), None if row[2] is None else bytes(row[2]))
+            (row[0], bytes(row[1]), bytes(row[2]), None if row[3] is None else bytes(row[3]))
             for row in await cursor.fetchall()
         ]
         if rows:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 import pytest
+from hivelog.events import canonical
 from hivelog.events.batch import Part
 from hivelog.events.pool import Pool, make_pool
 from hivelog.events.sealer import Sealer
@@ -51,9 +52,11 @@ async def opened(url: str) -> AsyncIterator[Pool]:
         await pool.close()
 
 
-async def seal(url: str, keys: SigningRing, *, largest: int = 16) -> int:
+async def seal(
+    url: str, keys: SigningRing, *, largest: int = 16, layout: int = canonical.FORMAT
+) -> int:
     async with opened(url) as pool:
-        return await Sealer(pool, keys, largest=largest).catch_up()
+        return await Sealer(pool, keys, largest=largest, layout=layout).catch_up()
 
 
 @contextlib.contextmanager

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import psycopg
 import pytest
-from hivelog.events import anchors, bundle, signing
+from hivelog.events import anchors, bundle, canonical, signing
 
 from .cli_world import World as Commands
 from .cli_world import environment_of, in_environment
@@ -19,6 +19,7 @@ from .sealed_log import opened, ring, seal, superuser, write_history
 from .web_world import served, until
 
 SEED = bytes(range(32))
+GOLDEN = Path(__file__).parent / "golden" / "seals"
 
 
 async def lines_of(database: str, first: int, last: int) -> list[bytes]:
@@ -44,6 +45,17 @@ async def test_a_bundle_proves_itself_and_shows_every_change(database: str) -> N
     assert head >= 30
     with pytest.raises(ValueError, match="line 1"):
         bundle.check([b"{}"], ring(SEED).public)
+
+
+@pytest.mark.parametrize("layout", canonical.FORMATS)
+def test_bundles_of_every_format_are_checked_for_ever(layout: int) -> None:
+    lines = (GOLDEN / f"format{layout}.bundle").read_bytes().splitlines(keepends=True)
+    checked = bundle.check(lines, ring(SEED).public)
+    assert (checked.problems, checked.events, checked.whole) == ([], 24, True)
+    for number, line in enumerate(lines[1:], start=1):
+        for changed in _changes(msgspec.json.decode(line)):
+            altered = [*lines[:number], msgspec.json.encode(changed) + b"\n", *lines[number + 1 :]]
+            assert bundle.check(altered, ring(SEED).public).found > 0, changed
 
 
 def _changes(line: dict[str, Any]) -> Iterator[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import struct
 from pathlib import Path
 
 import msgspec
@@ -11,6 +12,7 @@ import psycopg
 import pytest
 from hivelog import sql
 from hivelog.events import canonical, merkle, seals, signfile, signing
+from hivelog.events.digests import digests, numbers
 from hivelog.events.pool import connect
 from hivelog.events.sealer import Sealer
 from hivelog.events.signing import SigningError
@@ -19,22 +21,22 @@ from hypothesis import strategies as st
 
 from .sealed_log import opened, ring, seal, write_history
 
-digests = st.binary(min_size=32, max_size=32)
+leaf = st.binary(min_size=32, max_size=32)
 
 
-@given(st.lists(digests, min_size=1, max_size=100), st.data())
+@given(st.lists(leaf, min_size=1, max_size=100), st.data())
 def test_a_path_leads_to_the_root_and_no_other_event_fits(leaves: list[bytes], data: st.DataObject) -> None:
     joined = b"".join(leaves)
     index = data.draw(st.integers(0, len(leaves) - 1))
     path = merkle.proof(joined, index)
     assert merkle.climb(leaves[index], index, len(leaves), path) == merkle.root(joined)
-    other = data.draw(digests)
+    other = data.draw(leaf)
     if other != leaves[index]:
         assert len(leaves) == 1 or merkle.climb(other, index, len(leaves), path) != merkle.root(joined)
     assert sum(map(len, path)) <= 7 * len(path)
 
 
-@given(st.lists(digests, min_size=1, max_size=60), st.lists(digests, min_size=1, max_size=60))
+@given(st.lists(leaf, min_size=1, max_size=60), st.lists(leaf, min_size=1, max_size=60))
 def test_other_events_have_another_root(one: list[bytes], other: list[bytes]) -> None:
     assert (merkle.root(b"".join(one)) == merkle.root(b"".join(other))) == (one == other)
 
@@ -77,24 +79,60 @@ async def test_python_and_the_database_agree_on_every_column(database: str) -> N
     try:
         cursor = await connection.execute(sql.load("seal_events"), {"first": 1, "last": head + 1})
         events = [canonical.from_row(row) for row in await cursor.fetchall()]
-        found = await seals.digests(connection, 1, head + 1)
+        assert {canonical.encoded(event, 2)[50] for event in events} == {0, 1, 2, 3}  # every form was tried
+        for layout in canonical.FORMATS:
+            found = await digests(connection, 1, head + 1, layout)
+            assert found.count == len(events) == head + 1
+            assert b"".join(canonical.digest(event, layout) for event in events) == found.joined
+            values = {"first": 1, "last": head + 1, "format": layout}
+            located = await (await connection.execute(sql.load("verify_locate"), values, binary=True)).fetchall()
+            assert b"".join(row[1] for row in located) == found.joined
     finally:
         await connection.close()
-    assert found.count == len(events) == head + 1
-    assert b"".join(canonical.digest(event) for event in events) == found.joined
     again = msgspec.json.decode(msgspec.json.encode(events), type=list[canonical.SealedEvent])
     assert again == events
 
 
-async def test_an_event_hides_in_no_other_column(database: str) -> None:
+@pytest.mark.parametrize("layout", canonical.FORMATS)
+@pytest.mark.parametrize("kind", ["lost", "started", "completed", "enqueued"])
+def test_an_event_hides_in_no_other_column(layout: int, kind: str) -> None:
     """NULL, empty and a shifted border are different events."""
-    base = canonical.SealedEvent(1, 0, "00000000-0000-0000-0000-000000000001", 1, "lost", 1)
+    base = canonical.SealedEvent(1, 0, "00000000-0000-0000-0000-000000000001", 1, kind, 1)
     variants = [
         {}, {"queue": 0}, {"attempt": 0}, {"body_size": 0}, {"body_digest": ""}, {"correlation": ""},
         {"correlation": "a", "data": "{}"}, {"correlation": "a{}"}, {"data": '{"a": 1}'}, {"data": "null"},
+        {"body_size": 0, "body_digest": ""}, {"body_size": 0, "body_digest": "00"}, {"type": "failed"},
+        {"body_size": 0, "body_digest": "", "type": "failed"}, {"body_size": 0, "body_digest": "00" * 32},
+        {"body_size": 0, "body_digest": "00" * 32, "data": "{}"}, {"body_size": 0, "body_digest": "00" * 31, "data": "{}"},
+        {"body_size": 0, "body_digest": "00" * 32, "data": "{}", "correlation": ""}, {"body_digest": "00" * 32, "data": "{}"}, {"queue": -32768}, {"attempt": -32768},
     ]  # fmt: skip
-    made = {canonical.digest(msgspec.structs.replace(base, **changes)) for changes in variants}
+    made = {canonical.digest(msgspec.structs.replace(base, **changes), layout) for changes in variants}
     assert len(made) == len(variants)
+
+
+def test_no_number_passes_for_a_queue_that_is_not_there() -> None:
+    event = canonical.SealedEvent(1, 0, "00000000-0000-0000-0000-000000000001", 1, "lost", 1, queue=-32769)
+    for layout in canonical.FORMATS:
+        with pytest.raises((ValueError, struct.error)):
+            canonical.digest(event, layout)
+
+
+async def test_a_seal_names_whom_its_events_name(database: str) -> None:
+    """By bits for small numbers, by reading again for others."""
+    head = write_history(database, 3)
+    connection = await connect(database, "test")
+    try:
+        query = "select distinct actor, queue from hivelog.events where position <= %s"
+        for last, actor in ((head, 64), (head + 1, 1)):
+            rows = await (await connection.execute(query, (last,))).fetchall()
+            found = await numbers(connection, 1, last, await digests(connection, 1, last, 2))
+            assert [set(each) for each in found] == [{a for a, _ in rows}, {q for _, q in rows if q is not None}]
+            await connection.execute(
+                "insert into hivelog.events (position, recorded_at, stream, version, type, actor)"
+                " values (%s, now(), gen_random_uuid(), 1, 'lost', %s)", (last + 1, actor)
+            )  # fmt: skip
+    finally:
+        await connection.close()
 
 
 async def test_a_seal_never_spans_two_epochs(database: str) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from hivelog.events import anchors, seals, signing
+from hivelog.events import anchors, canonical, seals, signing
 from hivelog.events.anchors import Anchor
 from hivelog.events.findings import Report
 from hivelog.events.signing import SigningRing
@@ -25,12 +25,12 @@ JOBS = 12  # 38 events, in seals of eight
 LARGEST = 8
 
 
-@pytest.fixture(scope="module")
-def sealed_template(servers: Any, template: str) -> Iterator[str]:
-    """Written and sealed once, since every test wants the same."""
+@pytest.fixture(scope="module", params=canonical.FORMATS)
+def sealed_template(servers: Any, template: str, request: Any) -> Iterator[str]:
+    """Written and sealed once in each format, since every test wants the same."""
     with new_database(servers, template) as url:
         write_history(url, JOBS)
-        asyncio.run(seal(url, ring(SEED), largest=LARGEST))
+        asyncio.run(seal(url, ring(SEED), largest=LARGEST, layout=request.param))
         yield urlsplit(url).path.removeprefix("/")
 
 
@@ -173,7 +173,7 @@ async def test_what_was_put_behind_the_head_is_found(servers: Any, database: str
 
 
 SEAL_EDITS = {
-    "epoch": "epoch + 1", "format": "2", "sealed_at": "sealed_at - interval '1 day'", "root": "sha256('x')",
+    "epoch": "epoch + 1", "format": "3 - format", "sealed_at": "sealed_at - interval '1 day'", "root": "sha256('x')",
     "previous": "sha256('x')", "signature": "sha256('x') || sha256('y')", "names": "'{\"actor\":{},\"queue\":{}}'",
     "prints": "prints || '\\x00'", "key": "7", "first": "first + 1",
 }  # fmt: skip
@@ -278,6 +278,18 @@ async def test_keys_are_rotated_and_old_seals_stay_valid(database: str, head: in
         for window in ({"first": 1, "last": 10}, {"first": 20, "most": 8}, {"first": head + 1}):
             assert (await verified(database, keys, **window)).verdict == "intact", window
     assert (await verified(database, ring(os.urandom(32)))).verdict == "altered"
+
+
+async def test_a_log_goes_on_in_a_newer_format(servers: Any, database: str, head: int) -> None:
+    """The template is of either; what follows is of the newest."""
+    end = write_history(database, 4)
+    await seal(database, ring(SEED), largest=LARGEST)
+    report = await verified(database)
+    assert (report.verdict, report.events) == ("intact", end)
+    with superuser(servers, database) as root:
+        for at in (20, end):
+            root.execute("update hivelog.events set version = version + 1 where position = %s", (at,))
+    assert told(await verified(database)) == [("altered", 20, 20), ("altered", end, end)]
 
 
 async def test_windows_together_are_the_whole(servers: Any, database: str, head: int) -> None:
