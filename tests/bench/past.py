@@ -142,9 +142,9 @@ async def asked(base: str, login: dict[str, str], url: str, head: int, rounds: i
 
 
 def begin(url: str) -> str:
-    """When the log begins."""
+    """When the log begins; its batches are kept for a day only."""
     with psycopg.connect(url) as connection:
-        row = connection.execute("select recorded_at from hivelog.batches order by position limit 1").fetchone()
+        row = connection.execute("select min(recorded_at) from hivelog.events where position < 1000").fetchone()
     assert row is not None
     return f"{row[0]:%Y-%m-%dT%H:%M:%SZ}"
 
