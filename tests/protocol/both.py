@@ -155,7 +155,8 @@ class Both(Postgres):
         self._at_this_time()
         real = self._asked(sql.load("heartbeat"), parameters)
         twin = super().heartbeat(parameters)
-        self._same("heartbeat", real and [sorted(x) for x in real[0]], twin and [sorted(x) for x in twin])
+        told = [sorted(x) for x in real[0]] if real else None  # no row: the session is over
+        self._same("heartbeat", told, twin and [sorted(x) for x in twin])
         return twin
 
     def execute(self, text: str, parameters: Any) -> Answer:
