@@ -31,7 +31,7 @@ browser: $(READY) chromium ## The dashboard clicked through in a real Chromium (
 chromium:
 	@bash deploy/install-chromium.sh
 
-screenshots: $(READY) chromium ## Pictures of every page into build/screenshots, a chosen few into docs/img
+screenshots: $(READY) chromium ## Pictures of every page: desktop and phone, light and dark, full and empty, into docs/img
 	@PYTHONPATH=tests $(BIN)/python -m tests.browser.screenshots
 
 check: style types imports ## Style, types and the direction of imports

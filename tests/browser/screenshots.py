@@ -1,6 +1,6 @@
 """Pictures of every page: desktop and phone, light and dark, full and empty.
 
-    make screenshots          all of them into build/screenshots, a chosen few into docs/img
+    make screenshots          as they are into build/screenshots, smaller into docs/img, which docs/screenshots.md shows
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .conftest import visiting
 
 _ROOT: Final = Path(__file__).parents[2]
 EVERYTHING: Final = _ROOT / "build" / "screenshots"
-CHOSEN: Final = _ROOT / "docs" / "img"
+SHOWN: Final = _ROOT / "docs" / "img"
 SIZES: Final[dict[str, dict[str, Any]]] = {
     "desktop": {"viewport": {"width": 1440, "height": 900}},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
@@ -33,12 +33,6 @@ PAGES: Final = {
     "overview": "#/", "queue": "#/queue/reports", "jobs": "#/jobs", "failures": "#/failures", "workers": "#/workers",
     "log": "#/log", "settings": "#/settings",
 }  # fmt: skip
-# Shown in the documents.
-DOCUMENTED: Final = (
-    "overview-desktop-light-full", "overview-desktop-dark-full", "overview-phone-light-full", "jobs-desktop-light-full",
-    "jobs-phone-dark-full", "job-desktop-light-full", "failures-desktop-dark-full", "jobs-desktop-light-empty",
-)  # fmt: skip
-
 
 def main() -> None:
     if chromium.executable() is None:
@@ -51,11 +45,12 @@ def main() -> None:
             site = stack.enter_context(_site(fill))
             for name in _pictures(browser, site, fill):
                 print(name)
-    CHOSEN.mkdir(exist_ok=True)
-    for name in DOCUMENTED:
+    shutil.rmtree(SHOWN, ignore_errors=True)
+    SHOWN.mkdir()
+    for made in EVERYTHING.glob("*.png"):
         # 128 colours are all that these pages have: a third of the size, and nothing to be seen of it.
-        with Image.open(EVERYTHING / f"{name}.png") as picture:
-            picture.quantize(128).save(CHOSEN / f"{name}.png", optimize=True)
+        with Image.open(made) as picture:
+            picture.quantize(128).save(SHOWN / made.name, optimize=True)
 
 
 @contextmanager
