@@ -6,6 +6,7 @@ from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
 from msgspec import Struct
+from psycopg.rows import TupleRow
 
 from .. import sql
 from .pool import Connection, Pool
@@ -38,6 +39,7 @@ class Names:
         self._queues_by_id: dict[int, Queue] = {}
         self._ids: dict[str, dict[str, int]] = {"t": {}, "a": {}}
         self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
+        self._upto = {"t": 0, "a": 0}  # read so far; what was learnt beside may have a higher number
         self._renewal = Renewal(self._read, soon=_SOON, latest=_LATEST)
         # Another number whenever a queue may have changed by this process's own doing.
         self.version = 0
@@ -62,15 +64,23 @@ class Names:
         version = self.version
         rows = await (await connection.execute(sql.load("names_load"))).fetchall()
         queues = [Queue(r[0], r[1], r[2].bytes, *r[3:]) for r in rows]
-        known = {"type": max(self._names["t"], default=0), "actor": max(self._names["a"], default=0)}
-        rows = await (await connection.execute(sql.load("names_newer"), known)).fetchall()
+        newer = await self._newer(connection)
         if version != self.version:
             return False
         self._queues = {queue.name: queue for queue in queues}
         self._queues_by_id = {queue.id: queue for queue in queues}
+        self._read_were(newer)
+        return True
+
+    async def _newer(self, connection: Connection, asked: int = 0) -> list[TupleRow]:
+        """Types and actors that were minted since, and the actor that is asked for."""
+        known = {"type": self._upto["t"], "actor": self._upto["a"], "asked": asked}
+        return await (await connection.execute(sql.load("names_newer"), known)).fetchall()
+
+    def _read_were(self, rows: list[TupleRow]) -> None:
         for kind, number, name in rows:
             self._learn(kind, number, name)
-        return True
+            self._upto[kind] = max(self._upto[kind], number)
 
     def _learn(self, kind: str, number: int, name: str) -> None:
         self._ids[kind][name] = number
@@ -99,6 +109,7 @@ class Names:
         """The log is in another epoch: what was numbered in its lost tail may have other numbers now."""
         self._ids = {"t": {}, "a": {}}
         self._names = {"t": {}, "a": {}}
+        self._upto = {"t": 0, "a": 0}
         self._queues.clear()
         self._queues_by_id.clear()
         self.forget_queues()
@@ -143,13 +154,15 @@ class Names:
                     return int(row[0])
         raise KeyError(name)
 
-    async def type_name(self, number: int) -> str:
-        if number not in self._names["t"]:
-            await self.refresh()
-        return self._names["t"][number]
-
     async def actor_name(self, number: int) -> str:
         if number not in self._names["a"]:
-            await self.refresh()
+            await self._find_actor(number)
         return self._names["a"].get(number, f"actor:{number}")
 
+    async def _find_actor(self, number: int) -> None:
+        async with self._pool.connection() as connection:
+            version = None
+            while version != self.version:
+                version = self.version
+                newer = await self._newer(connection, number)
+        self._read_were(newer)

@@ -36,3 +36,38 @@ async def test_what_is_forgotten_while_it_is_read_is_read_again(
     assert found is not None
     assert found.name == "work"
     assert asked == 4
+
+
+async def test_an_actor_is_found_whose_number_is_below_one_that_was_minted_here(database: str) -> None:
+    """As after a start: the process mints its own actors before it has read those of its life before."""
+    async with pool.make_pool(database) as reads:
+        others, names = Names(reads), Names(reads)
+        numbers = [await others.actor_id(f"worker:w{n}:x") for n in range(3)]
+        await names.actor_id("leader")
+        found = [await names.actor_name(number) for number in numbers]
+        assert found == ["worker:w0:x", "worker:w1:x", "worker:w2:x"]
+        later = await others.actor_id("worker:later:x")
+        await names.actor_id("user:somebody")
+        assert await names.actor_name(later) == "worker:later:x"
+
+
+async def test_an_actor_is_found_that_was_committed_after_a_higher_number(database: str) -> None:
+    async with pool.make_pool(database) as reads, pool.make_pool(database) as slow:
+        names = Names(reads)
+        async with slow.connection() as connection, connection.transaction():
+            row = await (await connection.execute("select hivelog.actor_id('slow')")).fetchone()
+            assert row is not None
+            quick = await Names(reads).actor_id("quick")
+            assert await names.actor_name(quick) == "quick"
+        assert quick > row[0]
+        assert await names.actor_name(row[0]) == "slow"
+
+
+async def test_a_name_that_is_known_is_not_read_again(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool.make_pool(database) as reads:
+        number = await Names(reads).actor_id("worker:w:x")
+        names = Names(reads)
+        await names.actor_id("leader")
+        assert await names.actor_name(number) == "worker:w:x"
+        monkeypatch.setattr(reads, "connection", None)
+        assert await names.actor_name(number) == "worker:w:x"
