@@ -16,8 +16,8 @@ with moved as (
 ), batch as materialized (
     select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt,
         e.body_size, e.correlation, e.data
-    from hivelog.events e
-    where e.position > %(after)s and e.position <= %(upto)s and e.type <= 'payload_erased'
+    from hivelog.events_between(%(after)s, %(upto)s) e
+    where e.type <= 'payload_erased'
         and exists (select from moved)
 ), folded as materialized (
     select b.stream as id, min(b.version) = 1 as new, max(b.version) as version, max(b.position) as position,

@@ -4,15 +4,16 @@
 --
 -- Jobs that only were enqueued, started once and completed are grouped without an order (`folded`). Of the
 -- others every event is numbered by the rounds that began up to it; 0 is the one that an earlier batch left open.
+-- What joins of thousands are filtered by are booleans, which the planner takes for half of the rows; `round = 0` it
+-- takes for one, and then compares each with each.
 with moved as (
     update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
     where c.name = 'rounds' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
 ), batch as materialized (
     select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt, e.data
-    from hivelog.events e
-    where e.position > %(after)s and e.position <= %(upto)s
-        and e.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled',
+    from hivelog.events_between(%(after)s, %(upto)s) e
+    where e.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled',
             'expired', 'lost', 'released', 'requeued', 'rescheduled')
         and exists (select from moved)
 ), folded as materialized (
@@ -47,7 +48,7 @@ with moved as (
 ), old as materialized (
     -- The last round of each job that is not new, and its place: rows are changed by that, since a join by the key
     -- would be planned as a scan of the table, small as it was when it was new.
-    select o.* from (select f.id from folded f where not f.new) f
+    select o.*, o.ended is null as open from (select f.id from folded f where not f.new) f
     cross join lateral (
         select r.*, r.ctid as place from {rounds} r where r.job = f.id order by r.began desc limit 1
     ) o
@@ -60,7 +61,7 @@ with moved as (
         outcome = case when f.ended is not null then 'completed'::hivelog.event_type end,
         status = case when f.ended is not null then 'completed'::hivelog.job_status end
     from folded f join old o on o.job = f.id
-    where f.plain and o.ended is null and r.ctid = o.place
+    where f.plain and o.open and r.ctid = o.place
 ), marked as (
     select b.*,
         b.type in ('enqueued', 'retry_scheduled', 'released', 'requeued', 'rescheduled')
@@ -87,7 +88,8 @@ with moved as (
     from marked m
     window w as (partition by m.stream order by m.version rows unbounded preceding)
 ), stated as materialized (
-    select n.*, coalesce(max(n.able) over (partition by n.stream, n.steps),
+    select n.*, case when n.ends then n.round - n.begins::integer else n.round end as inside,
+        coalesce(max(n.able) over (partition by n.stream, n.steps),
             (o.ready is not null)::integer) as able_now,
         -- Another priority does not make it wait anew.
         coalesce(max(case when n.able = 1 then n.recorded_at end) over (partition by n.stream, n.steps),
@@ -99,7 +101,7 @@ with moved as (
     left join folded f on f.id = n.stream
     left join hivelog.job_types y on y.name = f.spec ->> 'type'
 ), inside as materialized (
-    select s.stream, case when s.ends then s.round - s.begins::integer else s.round end as round,
+    select s.stream, s.inside as round, s.inside = 0 as left_open,
         max(s.position) filter (where s.type = 'queued') as ready,
         max(s.recorded_at) filter (where s.type = 'queued') as ready_at,
         max(s.position) filter (where s.type = 'started') as started,
@@ -118,10 +120,10 @@ with moved as (
         end) filter (where s.ends) as cause
     from stated s
     where s.ends or s.type in ('started', 'queued')
-    group by 1, 2
+    group by s.stream, s.inside
 ), begun as materialized (
-    select s.stream, s.round, s.position, s.recorded_at, s.type, s.type_id, s.queue, s.able_now, s.able_since,
-        s.priority_now
+    select s.stream, s.round, s.round = 1 as first, s.position, s.recorded_at, s.type, s.type_id, s.queue,
+        s.able_now, s.able_since, s.priority_now
     from stated s where s.begins
 ), again as (
     insert into {rounds} (job, began, ready, started, ended, revived, began_at, ready_at, started_at, ended_at,
@@ -145,11 +147,11 @@ with moved as (
         run_level = hivelog.span_level(i.ended - coalesce(i.started, r.started))
     from inside i
     join old o on o.job = i.stream
-    left join begun n on n.stream = i.stream and n.round = 1
-    where i.round = 0 and o.ended is null and r.ctid = o.place
+    left join begun n on n.stream = i.stream and n.first
+    where i.left_open and o.open and r.ctid = o.place
 ), left_ended as (
     update {rounds} r set revived = b.position
-    from begun b join old o on o.job = b.stream and o.ended is not null
-    where b.round = 1 and b.type = 'requeued' and r.ctid = o.place
+    from begun b join old o on o.job = b.stream and not o.open
+    where b.first and b.type = 'requeued' and r.ctid = o.place
 )
 select exists (select from moved) as moved

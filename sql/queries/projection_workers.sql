@@ -9,8 +9,8 @@ with moved as (
     returning 1
 ), batch as materialized (
     select e.position, e.stream, e.recorded_at, e.type, e.actor, e.data
-    from hivelog.events e
-    where e.position > %(after)s and e.position <= %(upto)s and exists (select from moved)
+    from hivelog.events_between(%(after)s, %(upto)s) e
+    where exists (select from moved)
         and e.type in ('completed', 'retry_scheduled', 'failed', 'expired', 'worker_started', 'worker_stopped',
             'worker_lost')
 ), begun as (
