@@ -80,7 +80,8 @@ def _bugs() -> int:
         found = found_by(bug)
         missed += found is None
         said = "NOT FOUND" if found is None else f"{found.rule} (seed {found.seed}, {found.steps:,} steps)"
-        print(f"{bug.guard:52} {said}, {time.monotonic() - began:.1f} s", flush=True)
+        hint = "" if found is None or found.seed == bug.seed else f"; bugs.py tries seed {bug.seed} first"
+        print(f"{bug.guard:52} {said}, {time.monotonic() - began:.1f} s{hint}", flush=True)
     return 1 if missed else 0
 
 

@@ -36,7 +36,7 @@ class Bug:
     edits: tuple[Edit, ...] = ()
     patches: tuple[Patch, ...] = field(default=(), repr=False)
     favours: tuple[str, ...] = ()  # the faults that it takes
-    seed: int = 1  # tried first: one that found it
+    seed: int = 1  # tried first: one that finds it; renewed when histories have changed, else a test takes a minute
 
     @contextmanager
     def injected(self) -> Iterator[None]:
@@ -96,17 +96,17 @@ _COPIED = ("backup", "copy_put_back", "slow", "freeze")
 _SWEPT = ("kill", "slow", "database_restarts")
 
 BUGS = (
-    _sql("a token ends its own lease only", "token", "one end a token", favours=_FROZEN, seed=81),
-    _sql("only a living session starts jobs", "session", _LOG, seed=19,
+    _sql("a token ends its own lease only", "token", "one end a token", favours=_FROZEN, seed=55),
+    _sql("only a living session starts jobs", "session", _LOG, seed=8,
          favours=("freeze", "slow", "database_restarts")),
     _sql("a move names the version it saw", "version", _LOG, _REDIS, "the fold", "fold and model",
-         seed=7),
-    _sql("nobody is lost who has just beaten", "cutoff", _LOG, favours=_FROZEN, seed=11),
+         seed=11),
+    _sql("nobody is lost who has just beaten", "cutoff", _LOG, favours=_FROZEN, seed=2),
     _sql("a paused queue starts nothing", "paused", _LOG),
     _sql("max_workers is exact", "limit", _LOG),
     _sql("an expired job does not start", "expired", _LOG, favours=("freeze",), seed=3),
-    _sql("a job asked to stop is not sent round again", "cancelling", _LOG, "the fold", seed=3),
-    _sql("a key makes one job", "idempotency", "one job a key", seed=12),
+    _sql("a job asked to stop is not sent round again", "cancelling", _LOG, "the fold", seed=5),
+    _sql("a key makes one job", "idempotency", "one job a key", seed=2),
     _sql("a lost answer is looked up by its batch id", "recover",
          "a repeated call is never refused by the server", seed=1),
     _sql("a batch that the log was asked for in vain never comes", "void",
@@ -114,25 +114,25 @@ BUGS = (
     _lua("a feed message waits for the one before it", "elseif message.from > position + 1 then",
          "elseif false then", _REDIS, _LIVENESS),
     _lua("a feed message is applied once", "elseif message.to <= position then", "elseif false then", _REDIS,
-         seed=3),
+         seed=15),
     _lua("a message of another epoch is not applied", "if message.epoch ~= epoch then return",
          "if false then return", _REDIS, _LIVENESS,
-         favours=("tail_lost", "backup", "redis_flushed")),
+         favours=("tail_lost", "backup", "redis_flushed"), seed=3),
     _lua("ids go back at the checkpoint of their claim", "if held[1] ~= at[1] then", "if false then", _REDIS,
          favours=("kill", "redis_flushed"), seed=182),
     _lua("a sweep's answer is not older than Redis", "if tonumber(at[2]) > sweep.head and not sweep.force then",
-         "if false then", _REDIS, favours=_SWEPT, seed=32),
+         "if false then", _REDIS, favours=_SWEPT, seed=1),
     _code("a log that was put back to a copy begins a new epoch", ((epoch, "end_of_log", _never_cut),),
           "who knows more of the log does not append to it", favours=_COPIED),
-    _code("what was decided in another epoch is turned away", ((Part, "fits", _always),), _LOG, _REDIS, favours=_COPIED, seed=2),
+    _code("what was decided in another epoch is turned away", ((Part, "fits", _always),), _LOG, _REDIS, favours=_COPIED, seed=3),
     _code("a log is held against what was known before it was asked", ((epoch, "end_of_log", _against_the_present),),
-          "an epoch ends only when its log lost something", favours=("slow", "database_restarts"), seed=4),
+          "an epoch ends only when its log lost something", favours=("slow", "database_restarts"), seed=2),
     _code("only time that was observed counts", ((Watch, "look", _all_time_counts),),
-          "a living session is never lost", _LOG, favours=("database_restarts",), seed=10),
+          "a living session is never lost", _LOG, favours=("database_restarts",), seed=1),
     _code("claims that nobody settles are swept", ((feed, "sweep", _no_sweep), (claims, "sweep", _no_sweep)),
-          _LIVENESS, _REDIS, favours=("kill", "slow"), seed=28),
+          _LIVENESS, _REDIS, favours=("kill", "slow"), seed=13),
     _code("a lease that its session does not know is given back", ((Pulse, "_give_back", _nothing),), _LIVENESS,
-          seed=8),
+          seed=14),
 )  # fmt: skip
 
 SEEDS, STEPS = 60, 15_000
