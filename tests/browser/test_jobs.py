@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from uuid import uuid4
 
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from .conftest import Visit
 from .sites import Site, until
@@ -196,20 +196,55 @@ def test_new_jobs_wait_behind_a_button_and_rows_change_where_they_stand(visit: V
     expect(rows(page)).to_have_count(9)
 
 
-def test_a_long_list_has_few_rows_and_goes_on(visit: Visit, site: Site) -> None:
+def many(site: Site, count: int) -> str:
+    """A tag of as many waiting jobs, enqueued at once."""
     tag = f"t{uuid4().hex[:8]}"
-    jobs = [{"queue": "default", "type": "shred", "payload": {}, "metadata": {"tags": [tag]}} for _ in range(900)]
+    jobs = [{"queue": "default", "type": "shred", "payload": {}, "metadata": {"tags": [tag]}} for _ in range(count)]
     site.ask("POST", "/jobs", jobs)
     site.settled()
-    page = visit.open(f"/#/jobs?tag={tag}")
-    expect(rows(page).first).to_be_visible()
+    return tag
+
+
+def comes_to_the_end(page: Page, count: int) -> None:
+    """Whoever scrolls down again and again sees the last of them."""
 
     def at_the_end() -> bool:
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
-        return page.get_by_text("All 900 jobs").is_visible()
+        return page.get_by_text(f"All {count} jobs").is_visible()
 
-    until(at_the_end)
+    until(at_the_end, 60, "the list did not go on")
+
+
+def test_a_long_list_has_few_rows_and_goes_on(visit: Visit, site: Site) -> None:
+    page = visit.open(f"/#/jobs?tag={many(site, 900)}")
+    expect(rows(page).first).to_be_visible()
+    comes_to_the_end(page, 900)
     assert rows(page).count() < 80
+
+
+def test_a_list_goes_on_when_its_beginning_is_read_again(visit: Visit, site: Site) -> None:
+    """Once its stream begins, say: the page that was on its way then is given up."""
+    page = visit.open(f"/#/jobs?tag={many(site, 150)}")
+    expect(page.locator("[data-connection]")).to_have_attribute("data-connection", "live")
+    expect(rows(page).first).to_be_visible()
+    page.keyboard.press("p")
+    site.enqueue("default", "shred", {})
+    expect(page.locator("[data-connection] .pill-more")).to_be_visible()  # something is held back
+    asked: list[Route] = []
+    page.route("**/jobs?*after=*", lambda route: asked.append(route), times=1)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    until(lambda: bool(page.evaluate("true") and asked))
+    page.keyboard.press("p")
+    comes_to_the_end(page, 150)
+
+
+def test_a_further_page_that_did_not_come_is_asked_for_again(visit: Visit, site: Site) -> None:
+    page = visit.open(f"/#/jobs?tag={many(site, 150)}")
+    expect(rows(page).first).to_be_visible()
+    page.route("**/jobs?*after=*", lambda route: route.abort(), times=1)
+    page.evaluate("scrollTo(0, document.body.scrollHeight)")
+    expect(page.locator(".jobs-table .error-box")).to_contain_text("does not answer")
+    expect(page.get_by_text("All 150 jobs")).to_be_visible()  # by itself
 
 
 def test_cards_on_a_phone(phone: Visit) -> None:

@@ -12,7 +12,8 @@ import { asked, fits } from "./filters.js";
 const PAGE = 100;
 const MOST_NEWS = 999;
 
-// {jobs: null while nothing is known, next, error, loading, news: {count, more}, more(), reload()}
+// {jobs: null while nothing is known, next, error, loading, news: {count, more}, more(), reload()}; `stuck`: what
+// did not come, for `error`, is a further page.
 export function useJobs(filters) {
   const key = JSON.stringify([filters, at.value]);
   const [state, setState] = useState({ key, jobs: null, next: null, error: null, loading: true });
@@ -31,7 +32,7 @@ export function useJobs(filters) {
       const page = await get("jobs", { ...asked(filters, now()), limit: PAGE, after, ...wait }, { signal: mine.signal });
       if (run.current === mine) put(page, after);
     } catch (error) {
-      if (error.name !== "AbortError" && run.current === mine) setState((old) => ({ ...old, key, error, loading: false }));
+      if (error.name !== "AbortError" && run.current === mine) setState((old) => ({ ...old, key, error, stuck: !!after, loading: false }));
     }
   }
 
@@ -65,8 +66,9 @@ export function useJobs(filters) {
   useListener(onJobs, onUpdates);
   // After a gap in the stream: what is shown is read again, unless one is deep in the list.
   useListener(onReset, () => {
+    if (at.value || !state.jobs || state.jobs.length > PAGE) return;
     known.current.fresh.clear();
-    if (!at.value && state.jobs && state.jobs.length <= PAGE) fetchPage();
+    fetchPage();
   });
 
   const mine = state.key === key ? state : { ...state, jobs: state.jobs, loading: true };

@@ -52,7 +52,7 @@ export default function Jobs({ query }) {
     <${SearchBox} filters=${filters} change=${change} field=${search} />
     <${States} filters=${filters} change=${(status) => change({ ...filters, status })} />
     ${may("operate") && !at.value && html`<${BulkBar} list=${list} selection=${selection} filters=${filters} />`}
-    ${list.error && html`<${ErrorBox} error=${list.error} retry=${list.reload} />`}
+    ${list.error && !list.stuck && html`<${ErrorBox} error=${list.error} retry=${list.reload} />`}
     <${News} list=${list} />
     ${list.jobs === null ? !list.error && html`<${Skeleton} rows=${12} />` : html`<${Found} list=${list} selection=${selection} filters=${filters} change=${change} />`}
   </div>`;

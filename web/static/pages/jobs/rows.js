@@ -4,11 +4,14 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../view.j
 import { may } from "../../data/me.js";
 import { go } from "../../frame/router.js";
 import { useKeys } from "../../frame/keys.js";
+import { ErrorBox } from "../../parts/states.js";
 import { shown } from "./columns.js";
 import { Row } from "./row.js";
 
 const HEIGHT = { table: 40, cards: 104 };
 const BEYOND = 8; // rows kept ready above and below
+const NEAR = 30; // rows before the end: more is read then
+const AGAIN = 3000; // ms until a page that did not come is asked for again
 const narrow = matchMedia("(max-width: 720px)");
 
 export function Rows({ list, selection }) {
@@ -20,9 +23,7 @@ export function Rows({ list, selection }) {
   const columns = shown();
   const chooses = may("operate");
 
-  useEffect(() => {
-    if (next && to >= jobs.length - 30) list.more();
-  }, [to, jobs.length, next]);
+  useNextPage(list, to);
   const step = (by) => {
     const place = Math.min(jobs.length - 1, Math.max(0, current + by));
     setCurrent(place);
@@ -47,8 +48,24 @@ export function Rows({ list, selection }) {
       ${jobs.slice(from, to).map((job, n) => html`<${Row} key=${job.id} job=${job} columns=${columns} top=${(from + n) * height} place=${from + n}
         chooses=${chooses} chosen=${selection.has(job.id)} current=${from + n === current} toggle=${selection.toggle} />`)}
     </div>
-    <p class="list-end dim">${list.loading ? "Reading more" : next ? "" : `${jobs.length === 1 ? "One job" : `All ${jobs.length} jobs`}, no more`}</p>
+    <${End} list=${list} />
   </div>`;
+}
+
+function End({ list: { jobs, next, loading, error, stuck, more } }) {
+  if (error && stuck) return html`<${ErrorBox} error=${error} retry=${more} />`;
+  return html`<p class="list-end dim">${loading ? "Reading more" : next ? "" : `${jobs.length === 1 ? "One job" : `All ${jobs.length} jobs`}, no more`}</p>`;
+}
+
+// Whoever comes near the end gets more. Also when something else was being read just then, such as the first page once
+// more because the stream began: so what is asked for depends on `loading` too.
+function useNextPage({ jobs, next, loading, error, more }, to) {
+  useEffect(() => {
+    if (!next || loading || to < jobs.length - NEAR) return undefined;
+    if (!error) return void more();
+    const timer = setTimeout(more, AGAIN);
+    return () => clearTimeout(timer);
+  }, [to, jobs.length, next, loading, error]);
 }
 
 // Enter belongs to the button or link that has the focus; elsewhere it opens the row.
