@@ -24,18 +24,25 @@ from ..events.pool import Connection
 from ..events.read import head
 from ..stopping import stop_tasks
 from . import checkpoint
-from .checkpoint import Checkpoint, Step
-from .definitions import PROJECTIONS, Projection
+from .checkpoint import Step
+from .definitions import PROJECTIONS
+from .lane import Follower, Lane
 
 _log = structlog.get_logger(__name__)
 
-POLL = 1.0  # seconds; a lost wake costs no more
+POLL = 1.0  # seconds; whatever happens, there is a turn so often
+# A job whose events come in one batch is written once. So folding waits for a pause in the log, told by two
+# looks at its head, but no longer than a poll; while nothing happens it looks less often.
+_PAUSE = 0.03
+_IDLE = 0.2
 _LONGEST_PAUSE = 60.0  # between tries of a projection that fails
 _LOOK = 0.05  # how often a waiter looks for another process's progress
 # After a round comes a rest of so many times its length, unless somebody waits: few events cost as much as
 # many. Beside an old snapshot, where each round leaves dead versions of its rows for the next ones to pass,
-# the projections so fall behind by parts of a second, instead of keeping a processor busy.
+# the projections so fall behind by parts of a second, instead of keeping a processor busy. By a rest after so
+# many positions nothing would be saved.
 _REST = 5
+_WORTH = 5_000
 
 # The database is away, busy or changing under us: none of these is the projection's fault.
 _PASSING = (
@@ -60,36 +67,21 @@ class Lag(Struct, frozen=True):
     error: str | None
 
 
-class _Follower:
-    """One projection's way along the log in this process."""
-
-    def __init__(self, projection: Projection) -> None:
-        self.projection = projection
-        self.at: Checkpoint | None = None
-        self.pause = 0.0
-        self.not_before = 0.0
-
-    def waits(self) -> bool:
-        return time.monotonic() < self.not_before
-
-    def rest(self, seconds: float) -> None:
-        self.not_before = time.monotonic() + seconds
-
-
 class Runner:
     """The projections of one process. `position`: up to where all live ones have folded, as known here."""
 
     def __init__(self, url: str, *, batch: int = checkpoint.BATCH) -> None:
-        self._url = url
         self._batch = batch
-        self._followers = [_Follower(projection) for projection in PROJECTIONS]
-        self._connection: Connection | None = None
+        self._followers = [Follower(projection) for projection in PROJECTIONS]
+        # The first costs as much as the others together.
+        self._lanes = [Lane(url, self._followers[:1]), Lane(url, self._followers[1:])]
         self._busy = asyncio.Lock()
         self._woken = asyncio.Event()
         self._hurried = asyncio.Event()
         self._moved = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
         self.position = 0
+        self._head = 0  # of the log, as known here
 
     async def start(self) -> None:
         self._task = asyncio.create_task(self._run(), name="projections")
@@ -106,9 +98,9 @@ class Runner:
     async def wait_for(self, position: int, timeout: float) -> bool:
         """Wait until every live projection has folded `position`; False when the time is over."""
         deadline = time.monotonic() + timeout
-        self.wake()
         while self.position < position:
             self._hurried.set()
+            self.wake()
             left = deadline - time.monotonic()
             if left <= 0:
                 return False
@@ -141,36 +133,74 @@ class Runner:
         while True:
             rest = POLL
             try:
-                rest = min(POLL, _REST * await self._turn())
+                await self._wait_for_news()
+                self._hurried.clear()
+                rest = await self._turn()
             except _PASSING as error:
                 _log.warning("projections_interrupted", error=str(error))
                 await self._disconnect()
                 self.position = 0  # when it is back, the log may have lost its tail
                 await asyncio.sleep(POLL)
             await _either(self._hurried, rest)
-            await _either(self._woken, POLL - rest)
+
+    async def _wait_for_news(self) -> None:
+        """Until the log has grown and pauses, or grows all the time, or somebody waits, or a turn is due."""
+        deadline = time.monotonic() + POLL
+        folded = before = self._head
+        while not self._hurried.is_set() and time.monotonic() < deadline:
+            await self._look_at_head()
+            if self._head == before != folded:
+                return
+            if before == folded != self._head:
+                deadline = time.monotonic() + POLL
+            before = self._head
             self._woken.clear()
-            self._hurried.clear()
+            await _either(*((self._woken, _IDLE) if before == folded else (self._hurried, _PAUSE)))
+
+    async def _look_at_head(self) -> None:
+        async with self._busy:
+            self._head = (await head(await self._connected())).position
 
     async def _turn(self) -> float:
-        """Rounds of a batch each, so that no projection waits for another's backlog. Answers how long the
-        last one that found something took, in seconds."""
-        took = 0.0
+        """Rounds of a batch each, so that no projection waits for another's backlog, up to where the log
+        is now. Answers how long to rest for the last one that found something, in seconds."""
+        rest = 0.0
         async with self._busy:
             connection = await self._connected()
+            now = (await head(connection)).position
             await self._locate(connection)
-            more = True
-            while more:
-                more, began = False, time.monotonic()
-                for follower in self._followers:
-                    if not follower.waits():
-                        more |= await self._step(connection, follower)
-                await self._publish()
-                if more:
-                    took = time.monotonic() - began
-        return took
+            while (folded := await self._round()) is not None:
+                took, positions = folded
+                rest = min(POLL, _REST * took * max(0.0, 1 - positions / _WORTH))
+                if all(f.waits() or f.reached(now) for f in self._followers):
+                    break
+            self._head = now
+        return rest
 
-    async def _step(self, connection: Connection, follower: _Follower) -> bool:
+    async def _round(self) -> tuple[float, int] | None:
+        """A batch of each. Answers how long it took and the largest batch; None when there was nothing."""
+        began = time.monotonic()
+        # All lanes end before one's failure is told: none is left at work on a connection that is closed.
+        ended = await asyncio.gather(*(self._fold(lane) for lane in self._lanes), return_exceptions=True)
+        await self._publish()
+        for error in ended:
+            if isinstance(error, BaseException):
+                raise error
+        most = max(positions for positions in ended if not isinstance(positions, BaseException))
+        return (time.monotonic() - began, most) if most else None
+
+    async def _fold(self, lane: Lane) -> int:
+        """A batch of each of its projections; answers how many positions the largest had."""
+        connection, most = await lane.connected(), 0
+        for follower in lane.followers:
+            if not follower.waits():
+                assert follower.at is not None
+                before = follower.at.position
+                if await self._step(connection, follower):
+                    most = max(most, follower.at.position - before)
+        return most
+
+    async def _step(self, connection: Connection, follower: Follower) -> bool:
         """One batch of one projection. True when there may be more at once."""
         assert follower.at is not None
         limit = self._batch if follower.pause == 0 else 1  # come as close to the bad event as can be
@@ -191,7 +221,7 @@ class Runner:
             await checkpoint.filled(connection, follower.at)
         return step is Step.MOVED
 
-    async def _failed(self, connection: Connection, follower: _Follower, why: str) -> None:
+    async def _failed(self, connection: Connection, follower: Follower, why: str) -> None:
         assert follower.at is not None
         follower.pause = min(max(follower.pause * 2, POLL), _LONGEST_PAUSE)
         follower.rest(follower.pause)
@@ -219,14 +249,11 @@ class Runner:
             self._moved.notify_all()
 
     async def _connected(self) -> Connection:
-        if self._connection is None or self._connection.closed:
-            self._connection = await checkpoint.connect(self._url)
-        return self._connection
+        return await self._lanes[0].connected()
 
     async def _disconnect(self) -> None:
-        if self._connection is not None:
-            await self._connection.close()
-            self._connection = None
+        for lane in self._lanes:
+            await lane.disconnect()
 
 
 async def _either(event: asyncio.Event, seconds: float) -> None:
