@@ -22,6 +22,8 @@ import redis
 from hivelog import embedded
 from hivelog.embedded import EmbeddedError, places, postgres
 
+from .conftest import memory
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run it as somebody else")
 
 HOLDER = """
@@ -35,8 +37,8 @@ with embedded.start(sys.argv[1]) as servers:
 
 @pytest.fixture
 def data_dir() -> Iterator[Path]:
-    """Removed afterwards, with the servers of a process that a test killed."""
-    folder = Path(tempfile.mkdtemp(prefix="hivelog-embedded-"))
+    """Removed afterwards, with the servers of a process that a test killed. In memory: nothing here cuts the power."""
+    folder = Path(tempfile.mkdtemp(prefix="hivelog-embedded-", dir=memory()))
     yield folder
     wait_until(lambda: not processes(folder), "the servers have stopped")
     embedded.remove(folder)
