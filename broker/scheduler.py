@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
+from math import inf
 from typing import Any, Final
 from uuid import UUID
 
@@ -24,11 +25,12 @@ BATCH: Final = 250
 POLL: Final = 1.0
 _SHORTEST: Final = 0.01
 # What was due longer ago than that was moved, and lies dead before the rest. Beside an old snapshot that is
-# much, so it is gone through only now and then, for jobs that came in late: of a worker that could not reach
-# the database, say.
+# much, so it is gone through only now and then, for jobs that came in late (of a worker that could not reach
+# the database, say), and when the database's clock has jumped ahead: its machine, or ours, was suspended.
 _BACK: Final = 60.0  # seconds
 _ALL: Final = 1e9
 _LOOK_FOR_ALL: Final = 10.0  # seconds
+_JUMP: Final = _BACK / 2
 
 _EXPIRED: Final = msgspec.Raw(types.encode(types.Expired("expires_at")) or b"")
 _BEGINNING: Final = (datetime(1, 1, 1, tzinfo=UTC), UUID(int=0))
@@ -46,6 +48,7 @@ class Scheduler:
         self._actor = actor
         self._wake = asyncio.Event()
         self._all_at = self._looked_at = 0.0
+        self._ahead = inf  # the database's clock, of ours
 
     def appended(self, appended: Appended) -> None:
         """Something in this process may now be due before the next poll."""
@@ -71,11 +74,22 @@ class Scheduler:
         async with self._pool.connection() as connection:
             parameters = {"back": _BACK, "ahead": POLL}
             row = await (await connection.execute(sql.load("next_due"), parameters)).fetchone()
-        seconds: float | None = row[0] if row is not None else None
+        assert row is not None
+        seconds: float | None = row[0]
+        if self._jumped(row[1]):
+            return 0
         # What is overdue and yet did not move is nothing to hurry after.
         if seconds is None or (seconds <= 0 and not moved):
             return POLL
         return min(POLL, max(_SHORTEST, seconds))
+
+    def _jumped(self, now: float) -> bool:
+        """Whether jobs may be due from further back than a look reaches; then the next looks at all."""
+        before, self._ahead = self._ahead, now - asyncio.get_running_loop().time()
+        if self._ahead - before < _JUMP:
+            return False
+        self._all_at = 0.0
+        return True
 
     async def tick(self) -> int:
         """Move all that is due and expire all that is too late; answers how many moved."""

@@ -56,10 +56,12 @@ def hivelog_inline(monkeypatch: pytest.MonkeyPatch) -> Iterator[Inline]:
 
 @pytest.fixture(scope="session")
 def hivelog_servers() -> Iterator[Embedded]:
-    """A PostgreSQL and a Valkey for this test run; without fsync, since no test cuts the power."""
+    """A PostgreSQL and a Valkey for this test run; in memory, without fsync: no test cuts the power."""
     from .. import embedded
+    from .memory import memory
 
-    with embedded.temporary(parameters={"fsync": "off", "full_page_writes": "off"}) as servers:
+    parameters = {"fsync": "off", "full_page_writes": "off"}
+    with embedded.temporary(parameters=parameters, parent=memory()) as servers:
         yield servers
 
 

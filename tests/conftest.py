@@ -14,11 +14,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import hypothesis
@@ -28,6 +26,7 @@ import redis
 from hivelog import embedded
 from hivelog.events import ids
 from hivelog.sql import migrate
+from hivelog.testing.memory import memory
 from psycopg import sql
 from simulated_clock import Clock
 
@@ -60,24 +59,12 @@ def servers() -> Iterator[Servers]:
         with_postgres=database_url is None,
         with_valkey=redis_url is None,
         parameters={"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"},
-        parent=memory(),
+        parent=memory(_ROOM),
     ) as own:
         admin, cache = database_url or own.database_url, redis_url or own.redis_url
         assert admin is not None
         assert cache is not None
         yield Servers(admin, cache, own.superuser_url)
-
-
-def memory() -> Path | None:
-    """A file system in memory with room for a test run's servers, where there is one.
-
-    A database is made by copying files, several hundred times: here that takes a quarter of the time.
-    """
-    shared = Path("/dev/shm")
-    with contextlib.suppress(OSError):
-        if os.access(shared, os.W_OK) and shutil.disk_usage(shared).free > _ROOM:
-            return shared
-    return None
 
 
 def in_database(url: str, name: str) -> str:

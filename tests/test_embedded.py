@@ -21,8 +21,7 @@ import pytest
 import redis
 from hivelog import embedded
 from hivelog.embedded import EmbeddedError, places, postgres
-
-from .conftest import memory
+from hivelog.testing.memory import memory
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to run it as somebody else")
 

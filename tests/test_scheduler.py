@@ -129,3 +129,23 @@ async def test_the_running_scheduler_wakes_for_what_this_process_adds(
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_when_the_databases_clock_jumps_what_became_due_is_found(
+    backend: Backend, database: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Much further than a look reaches back, as after a suspended machine: not only at the next look at all."""
+    monkeypatch.setattr("hivelog.broker.scheduler._LOOK_FOR_ALL", 3600.0)
+    await enqueue(backend, scheduled_for=later(60))
+    running = scheduler(backend)
+    task = asyncio.create_task(running.run())
+    try:
+        async with asyncio.timeout(30):
+            while running._looked_at == 0.0:
+                await asyncio.sleep(0.02)
+            clock.advance(86_400)
+            while types(database)[-1] != "queued":
+                await asyncio.sleep(0.02)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

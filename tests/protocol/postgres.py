@@ -233,7 +233,7 @@ class Postgres:
         waits = [row.due for row in tables.pending.values()]
         waits += [row.expires for row in (*tables.pending.values(), *tables.ready.values())]
         known = [each for each in waits if each is not None and low < each <= high]
-        return [((min(known) - now) / 1000 if known else None,)]
+        return [((min(known) - now) / 1000 if known else None, now / 1000)]
 
     def _reaper_sessions(self, _: Any) -> Answer:
         now = moment(self.clock())
