@@ -123,6 +123,17 @@ async def test_workers_racing_for_the_same_jobs_start_each_once(database: str) -
     assert_intact(database)
 
 
+async def test_callers_that_wait_and_those_that_come_again_are_two_halves(database: str, appender: Appender) -> None:
+    desk = Desk(database)
+    sent = [appender.post(part(desk.enqueue())) for _ in range(3)]
+    while not appender.log.connected or appender.idle or len(appender._waiting):
+        await asyncio.sleep(0)
+    sent += [appender.post(part(desk.enqueue())) for _ in range(47)]
+    await asyncio.gather(*sent)
+    sizes = rows(database, "select position - first + 1 from hivelog.batches order by position desc limit 3")
+    assert sizes == [(22,), (25,), (3,)]
+
+
 @pytest.mark.parametrize("ends", [False, True])
 async def test_only_what_has_ended_is_retried(database: str, appender: Appender, ends: bool) -> None:
     """Whatever its version: where the log lost its tail, a job can stand at the same version and be alive."""
