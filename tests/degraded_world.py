@@ -68,12 +68,12 @@ class Site:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[tuple[Process, Process]]:
         """A server, the queues, and a worker of them."""
-        with self.serve() as serve:
+        async with ended_beside(self.serve()) as serve:
             await until(self.is_ready, 40)
             for queue in self.queues:
                 answer = await self.client.put(f"/queue/{queue}", json={"max_retries": 0})
                 assert answer.status_code in (200, 201), answer.text
-            with self.worker("one") as worker:
+            async with ended_beside(self.worker("one")) as worker:
                 yield serve, worker
 
     async def is_ready(self, base: str = "") -> bool:
@@ -126,6 +126,16 @@ class Site:
         answer = await self.client.get("/health")
         body = answer.json()
         return answer.status_code, body["status"], body["components"][name]["status"]
+
+
+@contextlib.asynccontextmanager
+async def ended_beside(process: contextlib.AbstractContextManager[Process]) -> AsyncIterator[Process]:
+    """The loop goes on while it stops: a proxy that it needs for that may be on it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            yield stack.enter_context(process)
+        finally:
+            await asyncio.to_thread(stack.close)
 
 
 @contextlib.asynccontextmanager
