@@ -9,6 +9,7 @@ READY := $(VENV)/.ready
 PYTEST_ARGS ?= -n 2 --dist worksteal
 # These hold the product to fractions of a second, and so have the machine for themselves.
 ALONE := tests/test_misbehaving.py tests/test_overload.py tests/test_source.py
+BROWSER_ALONE := tests/browser/test_flood.py
 
 .DEFAULT_GOAL := help
 .PHONY: help demo up test browser chromium screenshots check style types imports format bench chaos overload model soak schema lock clean
@@ -26,7 +27,8 @@ test: $(READY) ## Every check, then every test
 	@$(MAKE) --no-print-directory browser
 
 browser: $(READY) chromium ## The dashboard clicked through in a real Chromium (part of make test)
-	@$(BIN)/pytest tests/browser
+	@$(BIN)/pytest tests/browser $(PYTEST_ARGS) $(addprefix --ignore=,$(BROWSER_ALONE))
+	@$(BIN)/pytest $(BROWSER_ALONE)
 
 chromium:
 	@bash deploy/install-chromium.sh
