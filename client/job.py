@@ -80,6 +80,7 @@ class Job(Struct, gc=False):
     queue_position_at_least: int | None = None
     estimated_completion: str | None = None
     erased: bool = False
+    unreadable: Literal["damaged", "no_key"] | None = None
 
     @property
     def ended(self) -> bool:

@@ -69,10 +69,10 @@ class Sealed(Struct, gc=False):
 class JobKey:
     """One job's right to read and write its bodies; made by `Vault.key_of`."""
 
-    __slots__ = ("_cipher", "_job", "_salt")
+    __slots__ = ("_cipher", "_salt", "job")
 
     def __init__(self, job: bytes, salt: bytes, cipher: AESGCM | None) -> None:
-        self._job, self._salt, self._cipher = job, salt, cipher
+        self.job, self._salt, self._cipher = job, salt, cipher
 
     def seal(self, slot: int, plain: bytes) -> Sealed:
         """A body for this slot; each call takes a fresh nonce."""
@@ -80,18 +80,18 @@ class JobKey:
         if self._cipher is None:
             return Sealed(plain, len(plain), digest)
         nonce = os.urandom(NONCE)
-        body = nonce + self._cipher.encrypt(nonce, plain, self._job + _SLOT[_SEALED_AS[slot]])
+        body = nonce + self._cipher.encrypt(nonce, plain, self.job + _SLOT[_SEALED_AS[slot]])
         return Sealed(body, len(plain), digest)
 
     def open(self, slot: int, body: bytes) -> bytes:
         """The plain text. Raises Tampered."""
         if self._cipher is None:
             return body
-        bound = self._job + _SLOT[_SEALED_AS[slot]]
+        bound = self.job + _SLOT[_SEALED_AS[slot]]
         try:
             return self._cipher.decrypt(body[:NONCE], body[NONCE:], bound)
         except (InvalidTag, ValueError):
-            raise Tampered(f"slot {slot} of job {self._job.hex()} does not open") from None
+            raise Tampered(f"slot {slot} of job {self.job.hex()} does not open") from None
 
     def matches(self, plain: bytes, digest: bytes) -> bool:
         """Whether an event's digest speaks of this plain text."""

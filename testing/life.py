@@ -17,7 +17,8 @@ from ..events.job import Command, Decision, JobState, Refusal, decide, evolve
 from ..events.read import Event
 from ..events.types import encode
 from ..events.vault import Vault
-from ..web.messages import Bodies, Body, message
+from ..web.bodies import Bodies, Body
+from ..web.messages import message
 
 ACTOR = "inline"
 _ACTOR = 1

@@ -10,7 +10,8 @@ from hivelog.broker.scheduler import Scheduler
 from hivelog.events.job import fold
 from hivelog.events.read import read_stream
 from hivelog.stopping import stop_tasks
-from hivelog.web.messages import Bodies, error_text
+from hivelog.web.bodies import Bodies
+from hivelog.web.messages import error_text
 
 from . import bad_handlers
 from .test_append import assert_intact

@@ -10,7 +10,6 @@ from msgspec import Struct
 from ..broker.clock import database_now
 from ..events import ids, times, vault
 from ..events.pool import Connection
-from ..events.vault import VaultError
 from ..projections.failures import Failure, failed_jobs, failures
 from ..projections.moments import Moment
 from .answers import Answer, json
@@ -127,12 +126,9 @@ async def _sample(services: Services, failure: Failure) -> str | None:
     """The last line of the sample's error; None after its erasure, or without its key."""
     if failure.token is None:
         return None
-    try:
-        async with services.pool.connection() as connection:
-            bodies = await read_bodies(connection, services.vault, failure.sample_job)
-        text = bodies.text(vault.ERROR, failure.token)
-    except VaultError:
-        return None
+    async with services.pool.connection() as connection:
+        bodies = await read_bodies(connection, services.vault, failure.sample_job)
+    text = bodies.text(vault.ERROR, failure.token)
     lines = (text or "").strip().splitlines()
     return lines[-1][:_SAMPLE] if lines else None
 

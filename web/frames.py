@@ -18,8 +18,8 @@ from ..events import ids, times, types, vault
 from ..events.job import data_of, fold
 from ..events.pool import Connection
 from ..events.read import Event, read_stream
-from ..events.vault import VaultError
-from .messages import TOLD_BY_NOBODY, Bodies, Body, metadata, worker_label
+from .bodies import Bodies, bodies_of
+from .messages import TOLD_BY_NOBODY, metadata, worker_label
 from .services import Services
 
 _STATUS: Final = {
@@ -93,14 +93,7 @@ class Encoder:
         rows: dict[bytes, list[Any]] = {}
         for row in await cursor.fetchall():
             rows.setdefault(row[0].bytes, []).append(row[1:])
-        return {job: self._bodies(job, found) for job, found in rows.items()}
-
-    def _bodies(self, job: bytes, rows: list[Any]) -> Bodies:
-        key = None
-        for slot, _, kek, salt, wrapped, _ in rows:
-            if slot == vault.PAYLOAD and salt is not None:
-                key = self._services.vault.key_of(job, salt, kek, wrapped)
-        return Bodies(key, [Body(row[0], row[1], row[5]) for row in rows if row[5] is not None])
+        return {job: bodies_of(self._services.vault, job, found) for job, found in rows.items()}
 
     async def _frame(
         self, connection: Connection, event: Event, epoch: int, texts: dict[bytes, Bodies]
@@ -219,11 +212,8 @@ def _summary(data: dict[str, Any]) -> str:
 def _text_of(event: Event, bodies: Bodies | None) -> dict[str, Any]:
     if bodies is None:
         return {}
-    try:
-        if event.type == "progressed":
-            said = bodies.text(vault.PROGRESS, event.position)
-            return {} if said is None else {"progress_message": said}
-        text = bodies.last(vault.ERROR, before=event.position)
-    except VaultError:
-        return {}
+    if event.type == "progressed":
+        said = bodies.text(vault.PROGRESS, event.position)
+        return {} if said is None else {"progress_message": said}
+    text = bodies.last(vault.ERROR, before=event.position)
     return {} if text is None else {"error": text[:_LONGEST_ERROR]}

@@ -13,12 +13,13 @@ import msgspec
 from msgspec import Struct
 
 from .. import sql
-from ..events import ids, times, vault
+from ..events import ids, times
 from ..events.job import JobState, fold
 from ..events.pool import Connection
 from ..events.read import Event, read_stream
-from ..events.vault import JobKey, Vault
-from .messages import Bodies, Body, Message, Metadata, message, worker_label
+from ..events.vault import Vault
+from .bodies import Bodies, bodies_of
+from .messages import Message, Metadata, message, worker_label
 from .services import Services
 
 
@@ -52,11 +53,7 @@ def at(job: Job, position: int) -> Job | None:
 async def read_bodies(connection: Connection, sealer: Vault, job: bytes) -> Bodies:
     cursor = await connection.execute(sql.load("vault_bodies"), {"job": UUID(bytes=job)}, binary=True)
     rows = await cursor.fetchall()
-    key: JobKey | None = None
-    for slot, _, kek, salt, wrapped, _ in rows:
-        if slot == vault.PAYLOAD and salt is not None:
-            key = sealer.key_of(job, bytes(salt), kek, None if wrapped is None else bytes(wrapped))
-    return Bodies(key, [Body(row[0], row[1], bytes(row[5])) for row in rows])
+    return bodies_of(sealer, job, rows)
 
 
 async def to_message(services: Services, job: Job, *, placed: bool = False) -> Message:

@@ -18,7 +18,7 @@ from .endpoint import Endpoint
 from .errors import Problem, invalid, job_not_found
 from .event_rows import EventRow, event_row
 from .job_reads import Job
-from .messages import Message, Waiting, raw
+from .messages import Message, Waiting
 from .past import AT, moment_of
 from .requests import ENVELOPE, Call
 
@@ -142,12 +142,13 @@ async def _history_row(call: Call, job: Job, event: Event, token: int) -> Histor
     if not event.body_size:
         return row
     if event.type == "completed":
-        row.result = raw(job.bodies.open(vault.RESULT, token))
+        row.result = job.bodies.json(vault.RESULT, token)
     elif event.type == "enqueued":
         # What it ran with first: kept as a former payload when a retry brought another.
         former = min((e.position for e in job.events if e.type == "requeued" and e.body_size), default=0)
-        row.payload = raw(job.bodies.open(vault.FORMER_PAYLOAD, former) if former
-                          else job.bodies.open(vault.PAYLOAD))  # fmt: skip
+        row.payload = (
+            job.bodies.json(vault.FORMER_PAYLOAD, former) if former else job.bodies.json(vault.PAYLOAD)
+        )
     elif (told := _TEXTS.get(event.type)) is not None:
         field, slot = told
         setattr(row, field, job.bodies.text(slot, token if slot == vault.ERROR else event.position))

@@ -18,7 +18,8 @@ from ..events.batch import End, Started
 from ..events.fingerprint import failure
 from ..events.job import EndAttempt
 from ..events.log import milliseconds
-from .messages import Metadata, metadata, raw
+from .bodies import checked
+from .messages import Metadata, metadata
 from .services import Services
 
 _LONGEST_ERROR: Final = 64 * 1024
@@ -103,7 +104,8 @@ async def shown(services: Services, job: Started, started_at: int, epoch: int) -
     body = key_of(services.vault, job).open(vault.PAYLOAD, job.body or b"null")
     deadline = None if spec.timeout is None else times.to_text(started_at + spec.timeout * 1000)
     return ClaimedJob(
-        ids.to_text(job.job), queue.name if queue else str(job.queue), spec.type, raw(body),
+        ids.to_text(job.job), queue.name if queue else str(job.queue), spec.type,
+        checked(job.job, vault.PAYLOAD, body),
         metadata(
             spec, ids.job_time(job.job), priority=job.priority, retry=job.retry, correlation=None, due_at=None
         ),

@@ -16,11 +16,12 @@ from ..projections.jobs import Filter, JobRow, page
 from ..projections.jobs_at import page_at
 from ..projections.moments import Moment
 from .answers import Answer, json
+from .bodies import NULL, Bodies, bodies_of
 from .endpoint import Endpoint
 from .errors import invalid
 from .export import FORMAT, export, fields, format_of
 from .job_filter import FILTERS, filter_of, queues_of
-from .messages import TOLD_BY_NOBODY, Bodies, Body, Message, metadata, raw, worker_label
+from .messages import TOLD_BY_NOBODY, Message, metadata, worker_label
 from .past import AT, moment_of
 from .requests import Call
 from .services import Services
@@ -102,19 +103,11 @@ async def _bodies(
     found: dict[bytes, list[Any]] = {}
     for row in await cursor.fetchall():
         found.setdefault(row[0].bytes, []).append(row[1:])
-    opened = {job: _opened(services, job, of) for job, of in found.items()}
+    opened = {job: bodies_of(services.vault, job, of) for job, of in found.items()}
     if moment is None:
         return opened
     leases = {row.id: row.token if row.status == "processing" else None for row in rows}
     return {job: bodies.at(moment.position, leases[job]) for job, bodies in opened.items()}
-
-
-def _opened(services: Services, job: bytes, rows: list[Any]) -> Bodies:
-    key = None
-    for slot, _, kek, salt, wrapped, _ in rows:
-        if slot == vault.PAYLOAD and salt is not None:
-            key = services.vault.key_of(job, salt, kek, wrapped)
-    return Bodies(key, [Body(row[0], row[1], row[5]) for row in rows])
 
 
 async def _message(services: Services, row: JobRow, bodies: Bodies | None) -> Message:
@@ -126,7 +119,7 @@ async def _message(services: Services, row: JobRow, bodies: Bodies | None) -> Me
     ended = None if row.ended_at is None else times.to_text(row.ended_at)
     return Message(
         id=ids.to_text(row.id), queue=queue.name if queue else f"queue:{row.queue}", type=spec.type,
-        payload=raw(carried.open(vault.PAYLOAD)),
+        payload=carried.json(vault.PAYLOAD),
         metadata=metadata(
             spec, row.created_at, priority=row.priority, retry=row.retry, correlation=row.correlation,
             due_at=row.due_at,
@@ -138,9 +131,10 @@ async def _message(services: Services, row: JobRow, bodies: Bodies | None) -> Me
         progress=100 if row.status == "completed" else row.progress,
         progress_message=carried.last(vault.PROGRESS) if row.status == "processing" else None,
         error=_error(row, carried),
-        result=raw(carried.open(vault.RESULT, row.token or 0) if row.status == "completed" else None),
+        result=carried.json(vault.RESULT, row.token or 0) if row.status == "completed" else NULL,
         cancelling=row.cancelling, erased=row.erased, attempt=row.attempt, version=row.version,
         position=row.position,
+        unreadable=carried.unreadable,  # the last: known when all was opened
     )  # fmt: skip
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-import msgspec
 from msgspec import Struct
 
 from ..events import ids, times, vault
 from ..events.job import JobState
 from ..events.read import Event
 from ..events.types import JobSpec
-from ..events.vault import JobKey
+from .bodies import NULL, Bodies, Unreadable
 
 # Causes that no handler has told about: these words, whatever text an earlier attempt left.
 TOLD_BY_NOBODY: Final = {
@@ -25,7 +24,6 @@ _CAUSES: Final = {
     "timeout": "timed out",
     "grace": "did not stop in time after it was cancelled",
 }
-_NULL: Final = msgspec.Raw(b"null")
 
 
 class Metadata(Struct, gc=False):
@@ -64,6 +62,7 @@ class Message(Struct, gc=False, kw_only=True):
     result: Any = None
     cancelling: bool = False
     erased: bool = False  # what it carried was destroyed
+    unreadable: Unreadable | None = None  # why something it carries is not shown
     attempt: int = 0
     version: int | None = None
     position: int | None = None
@@ -75,55 +74,6 @@ class Waiting(Message, kw_only=True):
     queue_position: int | None = None
     queue_position_at_least: int | None = None
     estimated_completion: str | None = None
-
-
-class Body(Struct, gc=False, frozen=True):
-    """A row of the vault, still sealed."""
-
-    slot: int
-    token: int
-    sealed: bytes
-
-
-class Bodies:
-    """What a job carries beside the log. Nothing is there after its erasure."""
-
-    def __init__(self, key: JobKey | None, rows: Sequence[Body]) -> None:
-        self._key = key
-        self._rows = {(row.slot, row.token): row.sealed for row in rows}
-
-    def at(self, position: int, lease: int | None) -> Bodies:
-        """What there was at a position: the payload that it ran with then, and what had been told. `lease`:
-        the token of the attempt that ran, whose error text is yet to come. Erased stays erased."""
-        before = position + 1 if lease is None else lease
-        there = position + 1
-        ends = {
-            vault.ERROR: before, vault.PROGRESS: there, vault.REASON: there, vault.FORMER_PAYLOAD: there,
-        }  # fmt: skip
-        rows = {
-            (slot, token): sealed
-            for (slot, token), sealed in self._rows.items()
-            if slot in (vault.PAYLOAD, vault.RESULT) or token < ends.get(slot, 0)
-        }
-        former = [token for slot, token in self._rows if slot == vault.FORMER_PAYLOAD and token > position]
-        if former:
-            rows[vault.PAYLOAD, 0] = self._rows[vault.FORMER_PAYLOAD, min(former)]
-        return Bodies(self._key, [Body(slot, token, sealed) for (slot, token), sealed in rows.items()])
-
-    def open(self, slot: int, token: int = 0) -> bytes | None:
-        sealed = self._rows.get((slot, token))
-        return None if sealed is None or self._key is None else self._key.open(slot, sealed)
-
-    def text(self, slot: int, token: int) -> str | None:
-        body = self.open(slot, token)
-        return None if body is None else body.decode("utf-8", "replace")
-
-    def last(self, slot: int, before: int | None = None) -> str | None:
-        """The newest text of the slot; `before`: of those that were there at this position."""
-        tokens = [
-            token for found, token in self._rows if found == slot and (before is None or token < before)
-        ]
-        return self.text(slot, max(tokens)) if tokens else None
 
 
 def metadata(
@@ -174,7 +124,7 @@ def message(
         id=ids.to_text(state.id),
         queue=queue,
         type=state.spec.type,
-        payload=raw(bodies.open(vault.PAYLOAD)),
+        payload=bodies.json(vault.PAYLOAD),
         metadata=metadata(
             state.spec, state.created_at, priority=state.priority, retry=state.retry,
             correlation=state.correlation, due_at=state.due_at,
@@ -188,12 +138,13 @@ def message(
         progress=100 if state.status == "completed" else percent,
         progress_message=bodies.last(vault.PROGRESS) if state.status == "processing" else None,
         error=error_text(state, bodies),
-        result=raw(bodies.open(vault.RESULT, token)) if state.status == "completed" else _NULL,
+        result=bodies.json(vault.RESULT, token) if state.status == "completed" else NULL,
         cancelling=state.cancelling,
         erased=state.erased,
         attempt=state.attempt,
         version=state.version,
         position=state.position,
+        unreadable=bodies.unreadable,  # the last: known when all was opened
     )  # fmt: skip
 
 
@@ -206,10 +157,6 @@ def _last_attempt(events: Sequence[Event]) -> tuple[int, int | None, float | Non
         elif event.type == "progressed":
             percent = (event.data or {}).get("percent")
     return token, started_at, percent
-
-
-def raw(body: bytes | None) -> msgspec.Raw:
-    return _NULL if body is None else msgspec.Raw(body)
 
 
 def error_text(state: JobState, bodies: Bodies) -> str | None:

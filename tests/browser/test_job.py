@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
+from uuid import uuid4
 
 import psycopg
 from playwright.sync_api import Page, expect
 
+from ..conftest import Servers
+from ..sealed_log import superuser
 from .conftest import Visit
 from .sites import Site, until
 from .story import ORDER
@@ -144,6 +147,21 @@ def test_what_it_carried_is_erased(visit: Visit, site: Site) -> None:
     page.get_by_role("button", name="Erase payloads 1 job").click()
     expect(page.locator(".timeline")).to_contain_text("Payload erased")
     expect(page.get_by_text('"4111"')).to_have_count(0)
+
+
+def test_what_cannot_be_read_is_said(visit: Visit, site: Site, servers: Servers) -> None:
+    """And hides no other job of the list."""
+    tag = f"t{uuid4().hex[:8]}"
+    bad, _ = (site.enqueue("background", "cleanup", {"card": "4111"}, tags=[tag]) for _ in range(2))
+    site.settled()
+    with superuser(servers, site.database) as connection:
+        connection.execute("update hivelog.vault set body = '\\xff' where job = %s", (bad,))
+    page = visit.open(f"/#/jobs?tag={tag}")
+    expect(page.locator(".jobs-body [role=row]")).to_have_count(2)
+    row = page.locator(f"[data-job='{bad}']")
+    expect(row).to_contain_text("Damaged")
+    row.get_by_role("link").first.click()
+    expect(page.get_by_role("region", name="Payload")).to_contain_text("Damaged: it is not what was stored")
 
 
 def test_an_unknown_id(visit: Visit) -> None:

@@ -8,6 +8,7 @@ from playwright.sync_api import Browser, Page, expect
 from .conftest import Visit, visiting
 from .sites import Site, until
 
+
 def state(page: Page):  # type: ignore[no-untyped-def]
     return page.locator("[data-connection]")
 

@@ -39,3 +39,7 @@ export function Meter({ share, label, tone = "" }) {
   const width = Math.max(0, Math.min(100, 100 * (share ?? 0)));
   return html`<span class=${`meter ${tone}`} role="img" aria-label=${label}><i style=${{ width: `${width}%` }} /></span>`;
 }
+
+// Why something that a job carries is not shown, in words; undefined where nothing is withheld.
+const UNREADABLE = { damaged: "Damaged: it is not what was stored", no_key: "The key to read it is missing" };
+export const withheld = ({ erased, unreadable }) => (erased ? "Erased" : UNREADABLE[unreadable]);

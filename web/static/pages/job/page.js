@@ -8,7 +8,7 @@ import { useData, useListener } from "../../data/use.js";
 import { at } from "../../frame/router.js";
 import { Copy } from "../../parts/copy.js";
 import { ErrorBox, Skeleton } from "../../parts/states.js";
-import { QueueLink, Status } from "../../parts/values.js";
+import { QueueLink, Status, withheld } from "../../parts/values.js";
 import { Actions } from "./actions.js";
 import { Body, ErrorText } from "./body.js";
 import { Facts } from "./facts.js";
@@ -44,8 +44,8 @@ export default function Job({ params: { id } }) {
       <div>
         <${Facts} job=${job} />
         ${job.error && html`<${ErrorText} text=${job.error} />`}
-        <${Body} title="Payload" value=${job.payload} empty="Erased, or its key is missing" />
-        ${job.status === "completed" && html`<${Body} title="Result" value=${job.result} empty="It answered nothing" />`}
+        <${Body} title="Payload" value=${job.payload} empty=${withheld(job) ?? "Nothing"} />
+        ${job.status === "completed" && html`<${Body} title="Result" value=${job.result} empty=${withheld(job) ?? "It answered nothing"} />`}
         <${Related} job=${job} />
       </div>
     </div>

@@ -3,7 +3,7 @@
 import { html } from "../../view.js";
 import { duration, shortId } from "../../data/format.js";
 import { href } from "../../frame/router.js";
-import { Meter, QueueLink, Since, Status, Time } from "../../parts/values.js";
+import { Meter, QueueLink, Since, Status, Time, withheld } from "../../parts/values.js";
 
 const SNIPPET = 160;
 
@@ -21,7 +21,7 @@ const CELLS = {
   id: (job) => html`<code title=${job.id}>${shortId(job.id)}</code>`,
   queue: (job) => html`<${QueueLink} name=${job.queue} />`,
   state: (job) => html`<${Status} of=${job.status} cancelling=${job.cancelling} />`,
-  payload: (job) => html`<code class="dim">${snippet(job.payload)}</code>`,
+  payload: (job) => (job.payload === null && withheld(job) ? html`<span class="dim" title=${withheld(job)}>${withheld(job)}</span>` : html`<code class="dim">${snippet(job.payload)}</code>`),
   error: (job) => html`<code class="dim">${lastLine(job.error)}</code>`,
   progress: (job) => job.status === "processing" && job.progress != null &&
     html`<${Meter} share=${job.progress / 100} label=${`${Math.round(job.progress)}%`} /><span>${Math.round(job.progress)}%</span>`,
