@@ -159,7 +159,7 @@ class Appender:
 
     def _most(self) -> int:
         """Rows of the next batch. Those who wait and those who were answered right now, and come again, are
-        best two halves, of which one is on its way while the other gets ready. Left alone, 3 and 47 stay so."""
+        best two halves, of which one is on its way while the other gets ready. Left alone, 3 and 47 stay."""
         landed = sum(part.weight[0] for part, _ in self._flying)
         return min(_BATCH_ROWS, -(-(self._rows + landed) // 2)) if landed else _BATCH_ROWS
 
