@@ -230,15 +230,17 @@ with moved as (
     where r.type in ('enqueued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled', 'expired',
         'lost', 'released', 'requeued')
 ), counted as materialized (
-    -- Many events share their batch's times: count those before anything is computed from them.
-    select t.queue, floor(date_part('epoch', t.at))::bigint as second, t.type, t.lost_to,
-        round(date_part('epoch', t.at - t.since) * 1000) as ms, t.n
+    -- By minute and by the histograms' buckets at once, which leaves a few rows of many events; to count equal times
+    -- first costs more than it saves wherever appends are small.
+    select t.queue, t.minute, t.type, t.lost_to, hivelog.bucket(t.ms) as slot, count(*)::integer as n, sum(t.ms) as ms
     from (
-        select t.queue, t.at, t.type, t.lost_to, t.since, count(*)::integer as n from timed t
-        group by t.queue, t.at, t.type, t.lost_to, t.since
+        select t.queue, t.type, t.lost_to, floor(date_part('epoch', t.at) / 60)::bigint as minute,
+            round(date_part('epoch', t.at - t.since) * 1000) as ms
+        from timed t offset 0  -- computed once
     ) t
+    group by t.queue, t.minute, t.type, t.lost_to, hivelog.bucket(t.ms)
 ), counts as materialized (
-    select coalesce(g.queue, 0) as queue, g.second / 60 as minute,
+    select coalesce(g.queue, 0) as queue, g.minute,
         coalesce(sum(g.n) filter (where g.type = 'enqueued'), 0) as enqueued,
         coalesce(sum(g.n) filter (where g.type = 'started'), 0) as started,
         coalesce(sum(g.n) filter (where g.type = 'completed'), 0) as completed,
@@ -249,16 +251,15 @@ with moved as (
         coalesce(sum(g.n) filter (where g.type = 'retry_scheduled' or g.lost_to = 'pending'), 0) as retried,
         coalesce(sum(g.n) filter (where g.type = 'requeued'), 0) as requeued,
         coalesce(sum(g.n) filter (where g.type = 'released'), 0) as released,
-        coalesce(sum(g.n) filter (where g.type = 'started' and g.ms is not null), 0) as waited,
-        coalesce(sum(g.n * g.ms) filter (where g.type = 'started'), 0) as wait_ms,
-        coalesce(sum(g.n * g.ms) filter (where g.type = 'completed'), 0) as run_ms
+        coalesce(sum(g.n) filter (where g.type = 'started' and g.slot is not null), 0) as waited,
+        coalesce(sum(g.ms) filter (where g.type = 'started'), 0) as wait_ms,
+        coalesce(sum(g.ms) filter (where g.type = 'completed'), 0) as run_ms
     from counted g
-    group by g.second / 60, grouping sets ((g.queue), ())
+    group by g.minute, grouping sets ((g.queue), ())
 ), spread as materialized (
-    select coalesce(g.queue, 0) as queue, g.second / 60 as minute, g.type = 'started' as waited,
-        hivelog.bucket(g.ms) as slot, sum(g.n)::integer as n
-    from counted g where g.ms is not null
-    group by g.second / 60, g.type = 'started', hivelog.bucket(g.ms), grouping sets ((g.queue), ())
+    select coalesce(g.queue, 0) as queue, g.minute, g.type = 'started' as waited, g.slot, sum(g.n)::integer as n
+    from counted g where g.slot is not null
+    group by g.minute, g.type = 'started', g.slot, grouping sets ((g.queue), ())
 ), minutes as (
     insert into {queue_minutes} as m (queue, minute, enqueued, started, completed, failed, expired, cancelled,
         lost, retried, requeued, released, waited, wait_ms, run_ms, waits, runs, ended_seconds)
@@ -278,9 +279,11 @@ with moved as (
         select e.queue, e.second / 60 as minute,
             hivelog.counts_by_slot(array_agg((e.second %% 60)::integer), array_agg(e.n)) as ended
         from (
-            select coalesce(g.queue, 0) as queue, g.second, sum(g.n)::integer as n from counted g
-            where g.type in ('completed', 'failed', 'expired') or g.lost_to = 'failed'
-            group by g.second, grouping sets ((g.queue), ())
+            select coalesce(b.queue, 0) as queue, floor(date_part('epoch', b.recorded_at))::bigint as second,
+                count(*)::integer as n
+            from batch b
+            where b.type in ('completed', 'failed', 'expired') or b.type = 'lost' and b.data ->> 'to' = 'failed'
+            group by floor(date_part('epoch', b.recorded_at))::bigint, grouping sets ((b.queue), ())
         ) e
         group by e.queue, e.second / 60
     ) d on d.queue = c.queue and d.minute = c.minute
