@@ -200,6 +200,6 @@ async def _compare(settings: Any, most: int, quiet: bool) -> Any:
     connection = await pool.connect(settings.database_url, "hivelog diff")
     try:
         with output.progress("Comparing", quiet=quiet) as report:
-            return await compare(connection, most=most, progress=lambda jobs: report(jobs, 0))
+            return await compare(connection, most=most, progress=report)
     finally:
         await connection.close()

@@ -29,9 +29,11 @@ from ..events.pool import Connection
 from ..events.read import Event, head
 from ..stopping import stop_tasks
 from .checkpoint import checkpoints
-from .diff_folded import differing
+from .definitions import PROJECTIONS
+from .diff_folded import Told, differing
 
 _PAGE = 2000
+Progress = Callable[[int, int], None]
 _LIVE = {"pending": "pending", "ready": "queued", "lease": "processing"}
 
 
@@ -73,10 +75,10 @@ _LIVE_FIELDS = (
 
 
 async def diff(
-    connection: Connection, *, most: int = 100, progress: Callable[[int], None] | None = None
+    connection: Connection, *, most: int = 100, progress: Progress = lambda done, total: None
 ) -> Compared:
-    """Compare all of it, on a connection of its own in autocommit mode and another beside it; `progress(jobs
-    compared)` now and then. Reads one snapshot: appends go on meanwhile."""
+    """Compare all of it, on a connection of its own in autocommit mode and another beside it; `progress(done,
+    total)` now and then, in positions. Reads one snapshot: appends go on meanwhile."""
     async with _snapshot(connection), await _beside(connection) as other:
         row = await (await connection.execute("select pg_export_snapshot()")).fetchone()
         assert row is not None
@@ -108,15 +110,16 @@ async def _beside(connection: Connection) -> Connection:
 
 
 async def _compare(
-    connection: Connection, other: Connection, most: int, progress: Callable[[int], None] | None
+    connection: Connection, other: Connection, most: int, progress: Progress
 ) -> Compared:
     """The database folds on one connection while the core does with what the other reads."""
     result = Compared((await head(connection)).position, 0, [])
+    reached = _Reached(result.position, progress)
     result.differences += await _behind(connection, result.position)
     result.differences += await _figures(connection)
-    beside = asyncio.create_task(_rows_of_projections(other, most))
+    beside = asyncio.create_task(_rows_of_projections(other, most, reached.told))
     try:
-        jobs = await _walk(connection, result, most, progress)
+        jobs = await _walk(connection, result, most, reached.told)
         result.differences += await beside + jobs
     finally:
         await stop_tasks(beside)
@@ -125,18 +128,29 @@ async def _compare(
     return result
 
 
+class _Reached:
+    """How far the core and the folding of each projection are, told as one number."""
+
+    def __init__(self, position: int, progress: Progress) -> None:
+        self._all, self._progress = position * (1 + len(PROJECTIONS)), progress
+        self._reached: dict[str, int] = {}
+
+    def told(self, who: str, position: int) -> None:
+        self._reached[who] = max(position, self._reached.get(who, 0))
+        self._progress(sum(self._reached.values()), self._all)
+
+
 async def _walk(
-    connection: Connection, result: Compared, most: int, progress: Callable[[int], None] | None
+    connection: Connection, result: Compared, most: int, told: Told
 ) -> list[Difference]:
     """Differences of jobs, a few more than `most` at most; counts them in the result."""
     found: list[Difference] = []
-    async for differences in _jobs(connection):
+    async for differences in _jobs(connection, told):
         result.jobs += 1
         found += differences
-        if progress is not None and result.jobs % _PAGE == 0:
-            progress(result.jobs)
         if len(found) > most:
-            break
+            return found
+    told("core", result.position)
     return found
 
 
@@ -158,19 +172,19 @@ async def _figures(connection: Connection) -> list[Difference]:
     return found
 
 
-async def _rows_of_projections(connection: Connection, most: int) -> list[Difference]:
+async def _rows_of_projections(connection: Connection, most: int, told: Told) -> list[Difference]:
     """Most fields of a job are left to the core's own folding (`_jobs`)."""
-    told = ("row", *_FIELDS)
+    by_the_core = ("row", *_FIELDS)
     return [
         Difference(table, *row)
-        async for table, *row in differing(connection, most=most)
-        if table != "jobs" or row[1] not in told
+        async for table, *row in differing(connection, most=most, told=told)
+        if table != "jobs" or row[1] not in by_the_core
     ]
 
 
-async def _jobs(connection: Connection) -> AsyncIterator[list[Difference]]:
+async def _jobs(connection: Connection, told: Told) -> AsyncIterator[list[Difference]]:
     """The log's jobs and the derived rows, both in order of id, walked side by side."""
-    folded, projected = _folded(connection), _projected(connection)
+    folded, projected = _folded(connection, told), _projected(connection)
     state, row = await anext(folded, None), await anext(projected, None)
     while state is not None or row is not None:
         if row is None or (state is not None and state[0] < row.id):
@@ -188,10 +202,15 @@ async def _jobs(connection: Connection) -> AsyncIterator[list[Difference]]:
 _Folded = tuple[bytes, JobState | BrokenStream]
 
 
-async def _folded(connection: Connection) -> AsyncIterator[_Folded]:
+async def _folded(connection: Connection, told: Told) -> AsyncIterator[_Folded]:
+    """Ids are in the order of time, and so are positions, nearly."""
     job: bytes | None = None
     state: JobState | BrokenStream | None = None
+    number = 0
     async for row in _rows(connection, "diff_events"):
+        number += 1
+        if number % _PAGE == 0:
+            told("core", row[0])
         event = Event(row[0], milliseconds(row[1]), row[2].bytes, *row[3:])
         if event.stream != job:
             if job is not None and state is not None:

@@ -1,7 +1,7 @@
 """Folds the log once more beside the live projections and compares row by row, for `hivelog diff`.
 
     async with connection.transaction():                  # REPEATABLE READ: one snapshot of log and tables
-        async for table, subject, what, expected, found in differing(connection, most=100): ...
+        async for table, subject, what, expected, found in differing(connection, most=100, told=...): ...
 
 It folds into temporary tables with a checkpoint of its own, and rolls all of it back: nobody sees it, nobody
 waits for it, and a rebuild may run meanwhile.
@@ -9,7 +9,7 @@ waits for it, and a rebuild may run meanwhile.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, Final
 
 from psycopg import sql as composed
@@ -29,13 +29,16 @@ _KEYS: Final = {
 Row = tuple[str, str, str, Any, Any]  # table, the key's values, column, by the log, found
 
 
-async def differing(connection: Connection, *, most: int) -> AsyncIterator[Row]:
+Told = Callable[[str, int], None]  # who, and up to which position
+
+
+async def differing(connection: Connection, *, most: int, told: Told) -> AsyncIterator[Row]:
     """Rows of each live projection that are not what the log up to its checkpoint makes; `most` a table."""
     async with connection.transaction(force_rollback=True):
         await checkpoint.prepare(connection)
         live = {each.name: each for each in await checkpoint.checkpoints(connection) if each.live}
         for projection in PROJECTIONS:
-            at = await _folded(connection, projection, live[projection.name].position)
+            at = await _folded(connection, projection, live[projection.name].position, told)
             if at is None:
                 continue  # it is ahead of the log, which is a difference by itself
             for table in projection.tables:
@@ -43,7 +46,9 @@ async def differing(connection: Connection, *, most: int) -> AsyncIterator[Row]:
                     yield table, *row
 
 
-async def _folded(connection: Connection, projection: Projection, position: int) -> Checkpoint | None:
+async def _folded(
+    connection: Connection, projection: Projection, position: int, told: Told
+) -> Checkpoint | None:
     """The projection's tables anew, up to a position."""
     at = Checkpoint(projection.name, -connection.info.backend_pid, 0, 0, False, None)
     for table in projection.tables:
@@ -57,6 +62,7 @@ async def _folded(connection: Connection, projection: Projection, position: int)
         limit = min(_BATCH, position - at.position)
         if await checkpoint.advance(connection, projection, at, limit) is not Step.MOVED:
             return None
+        told(projection.name, at.position)
     query = "select hivelog.projection_retained(%(name)s, %(generation)s)"
     await connection.execute(query, values)
     return at

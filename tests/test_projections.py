@@ -334,6 +334,23 @@ async def test_a_difference_is_found(database: str) -> None:
     log.close()
 
 
+async def test_a_comparison_tells_how_far_it_is(database: str) -> None:
+    log = LogWriter(database)
+    some_work(log)
+    runner = Runner(database)
+    await runner.catch_up()
+    await runner.stop()
+    connection = await checkpoint.connect(database)
+    told: list[tuple[int, int]] = []
+    await diff(connection, progress=lambda done, total: told.append((done, total)))
+    await connection.close()
+    total = (1 + len(PROJECTIONS)) * int(log.one("select max(position) from hivelog.batches"))
+    assert told == sorted(told)
+    assert {of for _, of in told} == {total}
+    assert told[-1] == (total, total)
+    log.close()
+
+
 @pytest.mark.parametrize(
     ("table", "what", "change"),
     [
