@@ -56,9 +56,10 @@ async def read(connection: Connection, after: int, limit: int = 1000) -> list[Ev
     return _events(await cursor.fetchall())
 
 
-async def read_stream(connection: Connection, stream: bytes) -> list[Event]:
-    """All events of one stream (a job's story), oldest first."""
-    cursor = await connection.execute(_STREAM, {"stream": UUID(bytes=stream)}, binary=True)
+async def read_stream(connection: Connection, stream: bytes, since: int = 0) -> list[Event]:
+    """All events of one stream (a job's story) from a position on, oldest first."""
+    values = {"stream": UUID(bytes=stream), "since": since}
+    cursor = await connection.execute(_STREAM, values, binary=True)
     return _events(await cursor.fetchall())
 
 

@@ -28,6 +28,7 @@ from ..broker.retention import Retaining
 from ..events import signfile
 from ..events.anchors import Publisher
 from ..events.arrival import when_there
+from ..events.beginnings import Beginnings
 from ..events.outbox import Relay
 from ..events.sealer import Sealer
 from ..events.signing import SigningRing
@@ -93,7 +94,7 @@ def _services(
     actions = Actions(engine.appender, engine.names, engine.pool, engine.vault, finder)
     services = Services(
         settings=settings, engine=engine, drains=drains, actions=actions, projections=Runner(url),
-        tail=Tail(engine.pool),
+        tail=Tail(engine.pool), beginnings=Beginnings(engine.pool),
         access=access, auth=Authenticator(access, settings.admin_token, settings.trusted_proxies),
         attempts=Attempts(), hub=Hub(lambda: services), places=Places(),
         metrics=Metrics(), protocol=Protocol(),

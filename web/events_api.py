@@ -10,7 +10,7 @@ from .. import sql
 from ..events import ids, types
 from ..events.log import milliseconds
 from ..events.pool import Connection
-from ..events.read import Event, head, read_stream
+from ..events.read import Event, head
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .errors import invalid, unknown_queue
@@ -108,7 +108,7 @@ async def _of_job(
     actor = await _actor(call, connection)
     found = [
         event
-        for event in await read_stream(connection, stream)
+        for event in await call.services.beginnings.story(connection, stream)
         if event.position > after
         and (wanted is None or event.type in wanted)
         and (queues is None or event.queue in queues)

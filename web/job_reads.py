@@ -16,7 +16,7 @@ from .. import sql
 from ..events import ids, times
 from ..events.job import JobState, fold
 from ..events.pool import Connection
-from ..events.read import Event, read_stream
+from ..events.read import Event
 from ..events.vault import Vault
 from .bodies import Bodies, bodies_of
 from .messages import Message, Metadata, message, worker_label
@@ -34,7 +34,7 @@ class Job(Struct):
 async def load(services: Services, job: bytes) -> Job | None:
     """The job, or None when there is none of this id in the log."""
     async with services.pool.connection() as connection:
-        events = await read_stream(connection, job)
+        events = await services.beginnings.story(connection, job)
         if not events or events[0].type != "enqueued":
             return None
         bodies = await read_bodies(connection, services.vault, job)

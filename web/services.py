@@ -13,6 +13,7 @@ from ..broker.duties import Duties
 from ..broker.engine import Engine
 from ..broker.payload_schemas import PayloadSchemas
 from ..events.appender import Appender
+from ..events.beginnings import Beginnings
 from ..events.names import Names
 from ..events.pool import Pool
 from ..events.signing import SigningRing
@@ -45,6 +46,7 @@ class Services(Struct, eq=False, kw_only=True):
     schemas: PayloadSchemas
     projections: Runner
     tail: Tail
+    beginnings: Beginnings
     access: Access
     auth: Authenticator
     attempts: Attempts
