@@ -24,6 +24,7 @@ from .tables import QueueRow, Tables
 from .valkey import Edit, Valkey
 
 QUIET = 240.0  # simulated seconds in which everything must have ended
+_HUNTED = {"freeze_worker"}  # only where a hunt asks for it
 _KINDS = ("worker", "worker", "worker", "leader", "leader", "serve", "serve")
 
 
@@ -42,6 +43,8 @@ class World:
         # Claims that are swept while their starts are under way, and jobs of all lengths (1/s; None: at once).
         self.hold_ms = self.rng.choice([20, 500])
         self.rates = self.rng.choice([(None, 10, 10, 0.3), (None, None, None, 2)])
+        if "freeze_worker" in favours:  # with something to do when it wakes
+            self.rates = self.rng.choice([(10, 1, 1, 0.3), (None, 3, 1, 0.5)])
         self.database = server(lambda: loop.ms, random.Random(self.rng.random()), off)
         self.redis = Valkey(lambda: loop.ms, edits)
         self.processes: list[Process] = []
@@ -212,7 +215,8 @@ class World:
     async def _break_things(self) -> None:
         if self.calm:
             return
-        names = [f"fault_{name}" for name in FAULTS if name not in self._without]
+        hunted = _HUNTED - set(self._favours)
+        names = [f"fault_{name}" for name in FAULTS if name not in {*self._without, *hunted}]
         # Each seed has other troubles; a hunt for one bug only those that it takes, and more of them.
         weights = [self.rng.choice([0, 1, 1, 4]) for _ in names]
         if self._favours:
@@ -232,11 +236,18 @@ class World:
             self.kill(process)
 
     def fault_freeze(self) -> None:
-        if (process := self._some()) is not None:
-            process.line.freeze()
+        self._freeze(self.processes)
+
+    def fault_freeze_worker(self) -> None:
+        self._freeze(self.of("worker"))
+
+    def _freeze(self, among: list[Process]) -> None:
+        if among:
+            line = self.rng.choice(among).line
+            line.freeze()
             # Most interesting: about as long as it takes to be declared dead.
             seconds = self.rng.choice([0.3, 1, 3]) * DEAD_AFTER + self.rng.uniform(-0.5, 2)
-            self.loop.call_later(seconds, process.line.thaw)
+            self.loop.call_later(seconds, line.thaw)
 
     def fault_slow(self) -> None:
         if (process := self._some()) is not None:
