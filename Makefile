@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 # As many as CI has cores: with more, processes that tests start miss their time limits.
-PYTEST_ARGS ?= -n 2 --dist worksteal
+PYTEST_ARGS ?= -n 2 --dist load --maxschedchunk 1
 # These hold the product to fractions of a second, and so have the machine for themselves.
 ALONE := tests/test_misbehaving.py tests/test_overload.py tests/test_source.py
 BROWSER_ALONE := tests/browser/test_flood.py

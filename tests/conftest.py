@@ -34,6 +34,13 @@ _numbers = itertools.count(1)
 # A deadline for one example would time the machine.
 hypothesis.settings.register_profile("hivelog", deadline=None)
 hypothesis.settings.load_profile("hivelog")
+# Files with tests of more than five seconds, the longest first.
+_LONG = (
+    "test_chaos", "test_invariants", "test_degraded", "test_supervisor", "test_time_travel", "test_start", "test_read_only",
+    "test_rolling_restart", "test_cli", "test_projections", "test_redis_faults", "test_poison", "test_quiet", "test_embedded",
+    "test_worker_faults", "test_series", "test_put_back", "test_redis_killed", "test_supervisor_workers", "test_feed",
+    "test_failure_spans", "test_previous_version", "test_reports",
+)  # fmt: skip
 _ROOM = 4 << 30  # bytes: far more than all test processes of a run have used together
 
 
@@ -49,6 +56,12 @@ class Servers:
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`make schema` records instead of comparing."""
     parser.addoption("--record-schema", action="store_true", help="rewrite sql/schema.txt")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes long begins first, so that in the end no process waits for another's long test."""
+    places = {name: place for place, name in enumerate(_LONG)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(places)))
 
 
 @pytest.fixture(scope="session")
