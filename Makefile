@@ -8,7 +8,7 @@ READY := $(VENV)/.ready
 # As many as CI has cores: with more, processes that tests start miss their time limits.
 PYTEST_ARGS ?= -n 2 --dist load --maxschedchunk 1
 # These hold the product to fractions of a second, and so have the machine for themselves.
-ALONE := tests/test_misbehaving.py tests/test_overload.py tests/test_source.py
+ALONE := tests/test_misbehaving.py tests/test_overload.py tests/test_sealing_lag.py tests/test_source.py
 BROWSER_ALONE := tests/browser/test_flood.py
 
 .DEFAULT_GOAL := help
