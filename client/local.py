@@ -17,6 +17,7 @@ from ..broker.actions import Actions
 from ..broker.drain import Drains
 from ..broker.engine import Engine
 from ..events import signfile
+from ..events.beginnings import Beginnings
 from ..events.names import Names
 from ..events.pool import Pool
 from ..events.vault import Vault
@@ -66,6 +67,7 @@ class _Part:
         self.pool: Pool = engine.pool
         self.names: Names = engine.names
         self.vault: Vault = engine.vault
+        self.beginnings = Beginnings(engine.pool)
         self.series, self.day = Series(), Day()
         engine.new_epoch += [self.series.forget, self.day.forget]
         self.signing = signfile.ring_here(engine.settings.signing_keys, engine.settings.data)
