@@ -7,3 +7,9 @@ returns setof hivelog.events
 language sql stable strict rows 10000 as $$
     select e.* from hivelog.events e where e.position > in_after and e.position <= in_upto
 $$;
+-- The same, of these types only: what is read is kept before it is filtered, and most projections need few of a batch.
+create or replace function hivelog.events_between(in_after bigint, in_upto bigint, in_types hivelog.event_type[])
+returns setof hivelog.events
+language sql stable strict rows 10000 as $$
+    select e.* from hivelog.events e where e.position > in_after and e.position <= in_upto and e.type = any (in_types)
+$$;

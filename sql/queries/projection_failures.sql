@@ -11,9 +11,9 @@ with moved as (
 ), failed as materialized (
     select e.position, e.stream, e.recorded_at, e.queue, e.type, e.data,
         coalesce(e.data ->> 'cause', case e.type when 'lost' then 'lost' else 'error' end) as cause
-    from hivelog.events_between(%(after)s, %(upto)s) e
+    from hivelog.events_between(%(after)s, %(upto)s, array['retry_scheduled', 'failed', 'expired',
+        'lost']::hivelog.event_type[]) e
     where exists (select from moved)
-        and e.type in ('retry_scheduled', 'failed', 'expired', 'lost')
 ), known as (
     select f.*, coalesce(f.data ->> 'fingerprint', f.cause) as fingerprint, y.id as job_type,
         date_trunc('hour', f.recorded_at, 'UTC') as hour

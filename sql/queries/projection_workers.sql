@@ -9,10 +9,9 @@ with moved as (
     returning 1
 ), batch as materialized (
     select e.position, e.stream, e.recorded_at, e.type, e.actor, e.data
-    from hivelog.events_between(%(after)s, %(upto)s) e
+    from hivelog.events_between(%(after)s, %(upto)s, array['completed', 'retry_scheduled', 'failed', 'expired',
+        'worker_started', 'worker_stopped', 'worker_lost']::hivelog.event_type[]) e
     where exists (select from moved)
-        and e.type in ('completed', 'retry_scheduled', 'failed', 'expired', 'worker_started', 'worker_stopped',
-            'worker_lost')
 ), begun as (
     select b.actor as id, b.stream, b.recorded_at, x.* from batch b
     cross join lateral jsonb_to_record(b.data)
