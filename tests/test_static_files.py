@@ -90,7 +90,7 @@ async def test_the_first_view_is_small(world: World, coding: str) -> None:
 
 
 def test_every_import_is_there_and_every_module_is_used() -> None:
-    named = {"app.js", "login.js", "docs.js", "theme.js", "data/feed-shared.js"}
+    named = {"app.js", "login.js", "docs.js", "docs-theme.js", "theme.js", "data/feed-shared.js"}
     for name in OURS:
         for address in _ADDRESS.findall(text(name)):
             target = normpath(join(dirname(name), address))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from . import axe
 from .conftest import Visit, visiting
-from .sites import Site
+from .sites import Site, until
 from .story import FAILED
 
 PAGES = {
@@ -96,3 +98,22 @@ def test_the_theme_is_the_systems_or_ones_own(browser: Browser, site: Site) -> N
         dark = page.evaluate("getComputedStyle(document.body).backgroundColor")
         page.get_by_role("button", name="Theme").click()
         assert page.evaluate("getComputedStyle(document.body).backgroundColor") != dark
+
+
+def test_the_page_of_the_api_has_the_same_theme(browser: Browser, site: Site) -> None:
+    with visiting(browser, site, color_scheme="dark") as visit:
+        page = visit.open("/docs")
+        expect(page.get_by_role("heading", name="Hivelog")).to_be_visible()
+        assert luminance(page) < 0.2
+        other = visit.open("/")
+        other.get_by_role("button", name="Theme").click()  # from the system's to light
+        until(lambda: luminance(page) > 0.8)
+        page.reload()
+        assert luminance(page) > 0.8
+
+
+def luminance(page: Page) -> float:
+    """Of the page's ground, from 0 to 1."""
+    colour = page.evaluate("getComputedStyle(document.documentElement).backgroundColor")
+    red, green, blue, *opacity = map(float, re.findall(r"[\d.]+", colour))
+    return 1.0 if opacity == [0] else (red + green + blue) / 765
