@@ -7,9 +7,10 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from . import axe
 from .conftest import Visit, visiting
 from .sites import Site
-from .test_pages import addresses, settled
+from .test_pages import PAGES, addresses, settled
 
 SIZES: Final = {
     "desktop": {"viewport": {"width": 1440, "height": 900}},
@@ -40,9 +41,29 @@ def test_nothing_sticks_out_and_what_is_cut_can_be_read(browser: Browser, site: 
             for at in ("", f"at={moment}&bar=15m"):
                 page.goto(f"/{address}{'&' if '?' in address else '?'}{at}")
                 settled(page)
-                page.wait_for_timeout(300)  # lists come after the heading
-                if found := page.evaluate(CUT) + page.evaluate(OUTSIDE):
+                if found := stuck_out(page):
                     wrong[f"{address.split('/job/')[0]} {at}"] = found
+    assert wrong == {}
+
+
+def stuck_out(page: Page) -> list[str]:
+    return list(page.evaluate(CUT)) + list(page.evaluate(OUTSIDE))
+
+
+def test_an_empty_system_looks_well(browser: Browser, own_site: Site) -> None:
+    """Every page before the first job and the first worker: both sizes, both themes."""
+    wrong: dict[str, list[str]] = {}
+    pages = {**PAGES, "queue": "#/queue/default", "times": "#/queue/default?tab=times"}
+    for size, scheme in (("desktop", "light"), ("phone", "dark")):
+        with visiting(browser, own_site, color_scheme=scheme, **SIZES[size]) as visit:
+            page = visit.open("/")
+            for address in pages.values():
+                page.goto(f"/{address}")
+                settled(page)
+                wide = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+                found = stuck_out(page) + axe.serious(page) + ([f"{wide} px too wide"] if wide > 0 else [])
+                if found:
+                    wrong[f"{address} {size} {scheme}"] = found
     assert wrong == {}
 
 

@@ -1,6 +1,8 @@
 // A chart over time by uPlot, in the theme's colours, as wide as its place.
 //
 //   <Chart times=[iso..] lines=[{name, values, color: "--good", fill: true}] format=${number} label="Jobs per minute" />
+//
+// `whole`: what is counted has no halves, and so has the axis.
 
 import { html, useEffect, useRef, useSignal } from "../view.js";
 import { theme, zone } from "../data/prefs.js";
@@ -24,14 +26,16 @@ function when(seconds, step) {
   return new Intl.DateTimeFormat("sv", { ...parts, ...of }).format(seconds * 1000);
 }
 
-function axes(node, format, size) {
+const WHOLE = Array.from({ length: 12 }, (_, power) => [1, 2, 5].map((step) => step * 10 ** power)).flat();
+
+function axes(node, { format, axis: size, whole }) {
   const shared = {
     stroke: resolved(node, "--dim"), font: "11.5px system-ui", ticks: { show: false },
     grid: { stroke: resolved(node, "--line"), width: 1 },
   };
   return [
     { ...shared, grid: { show: false }, size: 30, space: 76, values: (_, ticks, __, ___, step) => ticks.map((tick) => when(tick, step)) },
-    { ...shared, size, space: 36, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+    { ...shared, ...(whole ? { incrs: WHOLE } : {}), size, space: 36, values: (_, ticks) => ticks.map((tick) => format(tick)) },
   ];
 }
 
@@ -47,9 +51,9 @@ function series(node, lines) {
 
 const columns = (times, lines) => [times.map((time) => Date.parse(time) / 1000), ...lines.map((line) => line.values)];
 
-function options(node, { lines, height, format, axis, onIndex }) {
+function options(node, { lines, height, onIndex, ...axis }) {
   return {
-    width: node.clientWidth, height, padding: [10, 20, 0, 0], axes: axes(node, format, axis), series: series(node, lines),
+    width: node.clientWidth, height, padding: [10, 20, 0, 0], axes: axes(node, axis), series: series(node, lines),
     tzDate: (seconds) => (zone.value === "utc" ? uPlot.tzDate(new Date(seconds * 1000), "UTC") : new Date(seconds * 1000)),
     scales: { y: { range: (_, low, high) => [0, high > 0 ? high * 1.08 : 1] } },
     cursor: { y: false, points: { size: 7 }, drag: { x: false, y: false } }, legend: { show: false },
@@ -57,7 +61,7 @@ function options(node, { lines, height, format, axis, onIndex }) {
   };
 }
 
-export function Chart({ times, lines, label, height = 220, format, axis = 46, step }) {
+export function Chart({ times, lines, label, height = 220, format, axis = 46, step, whole = false }) {
   const place = useRef(null);
   const plot = useRef(null);
   const index = useSignal(null);
@@ -69,7 +73,7 @@ export function Chart({ times, lines, label, height = 220, format, axis = 46, st
     const make = () => {
       plot.current?.destroy();
       const onIndex = (at) => (index.value = at);
-      plot.current = new uPlot(options(node, { lines, height, format, axis, onIndex }), columns(times, lines), node);
+      plot.current = new uPlot(options(node, { lines, height, format, axis, whole, onIndex }), columns(times, lines), node);
     };
     make();
     const resize = new ResizeObserver(() => plot.current.setSize({ width: node.clientWidth, height }));

@@ -33,5 +33,5 @@ function Lines({ data }) {
     { name: "Failed", values: failed, color: "--bad" },
   ].map((line) => ({ ...line, total: sum(line.values) }));
   const label = `In the last ${SPANS[span.value].name}: ${lines.map(({ name, total }) => `${name.toLowerCase()} ${number(total)}`).join(", ")}.`;
-  return html`<${Chart} times=${data.times} lines=${lines} step=${data.step} label=${label} height=${HEIGHT} format=${number} />`;
+  return html`<${Chart} times=${data.times} lines=${lines} step=${data.step} label=${label} height=${HEIGHT} format=${number} whole />`;
 }
