@@ -35,7 +35,7 @@ class Site:
         self.port = free_port()
         self.base = f"http://127.0.0.1:{self.port}"
         headers = {"authorization": f"Bearer {TOKEN}"}
-        self.client = httpx.Client(base_url=self.base, headers=headers, timeout=20)
+        self.client = httpx.Client(base_url=self.base, headers=headers, timeout=30)
         self.cookies: Any = None  # of a browser that logged in
         self._running: list[Process] = []
         self.server: Process | None = None
@@ -98,7 +98,7 @@ class Site:
         self._log.close()
 
 
-def until(condition: Callable[[], T], seconds: float = 20, why: str = "it did not happen") -> T:
+def until(condition: Callable[[], T], seconds: float = 30, why: str = "it did not happen") -> T:
     """Poll until it is true; its value."""
     deadline = time.monotonic() + seconds
     while True:

@@ -152,7 +152,7 @@ def test_what_it_carried_is_erased(visit: Visit, site: Site) -> None:
 def test_what_cannot_be_read_is_said(visit: Visit, site: Site, servers: Servers) -> None:
     """And hides no other job of the list."""
     tag = f"t{uuid4().hex[:8]}"
-    bad, _ = (site.enqueue("background", "cleanup", {"card": "4111"}, tags=[tag]) for _ in range(2))
+    bad, _ = (site.enqueue("default", "shred", {"card": "4111"}, tags=[tag]) for _ in range(2))
     site.settled()
     with superuser(servers, site.database) as connection:
         connection.execute("update hivelog.vault set body = '\\xff' where job = %s", (bad,))
