@@ -14,7 +14,7 @@ event's bytes, whose first is 0 or 255: those of a node of the tree begin with 1
    data, of `enqueued` without a correlation. 0: type, size, digest, correlation and data as a record like
    that of format 1, of all others.
 
-The database makes digests by the million (sql/queries/seal_digests.sql); here is the same for whoever has an
+The database makes digests by the million (sql/parts/event_bytes.sql); here is the same for whoever has an
 event and no database.
 """
 

@@ -13,8 +13,6 @@ from collections.abc import AsyncIterator
 from typing import Final
 from uuid import UUID
 
-import msgspec
-
 from .. import sql
 from . import bundle, canonical, ids, proof, seals, signing, times
 from .erasure import Erasure, Statement
@@ -57,7 +55,7 @@ async def _erasure(pool: Pool, ring: SigningRing, job: bytes) -> Erasure:
             raise NotSealed("the erasure is not sealed yet; try again in a second")
         (event,) = await proof.events_of(connection, position, position)
         names = await seals.names_of(connection, [event.actor], [])
-    actor = msgspec.json.decode(names)["actor"].get(str(event.actor), "")
+    actor = names["actor"].get(str(event.actor), "")
     return _signed(ring, ids.to_text(job), event, actor, standing.now)
 
 

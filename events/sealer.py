@@ -12,7 +12,7 @@ on from a seal that it has no reason to trust: that would vouch for what somebod
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
@@ -36,7 +36,7 @@ class _Range(Struct, frozen=True):
     at: seals.Standing
     end: int
     epoch: int
-    names: str
+    names: seals.NamesByNumber
     joined: bytes  # the digests of its events
 
 
@@ -50,6 +50,8 @@ class Sealer:
         self._ring = ring
         self._largest, self._layout = largest, layout
         self._own: Seal | None = None  # the last that this process made or checked
+        self._keys: list[KnownKey] = []
+        self._names: seals.NamesByNumber = {}  # that it has
         self.sealed: list[Callable[[Seal], None]] = []
 
     async def run(self) -> None:
@@ -69,23 +71,34 @@ class Sealer:
     async def step(self) -> int:
         """The next range; answers how many events it has, 0 when there is none."""
         async with self._pool.connection() as connection:
-            keys = await self._keys(connection)
-            next_range = await self._next(connection, keys)
+            next_range = await self._next(connection, await self._standing(connection))
             if next_range is None:
                 return 0
             # The tree of a full range takes some ten milliseconds: not in the loop of a server.
-            seal = await asyncio.to_thread(self._make, next_range, self._number(keys))
+            seal = await asyncio.to_thread(self._make, next_range)
             row = await (
                 await connection.execute(sql.load("seal_write"), seals.row_of(seal))
             ).fetchone()
         if row is None or not row[0]:
             return 0  # another process was first; looked at anew the next time
-        self._own = seal
+        self._own, self._names = seal, next_range.names
         for listener in self.sealed:
             listener(seal)
         return seal.count
 
-    async def _keys(self, connection: Connection) -> list[KnownKey]:
+    async def _standing(self, connection: Connection) -> seals.Standing:
+        """As it is now. Behind our own seal nothing else need be read: a statement costs as much as a few
+        hundred events, and where little happens a round has no more."""
+        if self._own is not None:
+            at = await seals.standing(connection, self._keys)
+            if at.last is not None and at.last.hash == self._own.hash:
+                return at
+        self._keys, self._names = await self._known_keys(connection), {}
+        at = await seals.standing(connection, self._keys)
+        await self._check(connection, at)
+        return at
+
+    async def _known_keys(self, connection: Connection) -> list[KnownKey]:
         """Those that the database names, ours among them: endorsed by the one before it."""
         keys = await signing.known_keys(connection)
         first = self._ring.first.public
@@ -104,12 +117,7 @@ class Sealer:
         _log.info("signing_key_added", public_key=signing.to_text(first), endorsed_by=number)
         return await signing.known_keys(connection)
 
-    def _number(self, keys: list[KnownKey]) -> int:
-        return next(key.number for key in keys if key.public == self._ring.first.public)
-
-    async def _next(self, connection: Connection, keys: list[KnownKey]) -> _Range | None:
-        at = await seals.standing(connection, keys)
-        await self._check(connection, at, keys)
+    async def _next(self, connection: Connection, at: seals.Standing) -> _Range | None:
         first = 1 if at.last is None else at.last.position + 1
         end = min(at.head, first + self._largest - 1)
         if end < first:
@@ -119,8 +127,21 @@ class Sealer:
             end = found.epoch_at - 1  # a seal is of one epoch
             found = await self._read(connection, first, end)
         epoch = await _epoch(connection, first, found, at.last)
-        names = await seals.names_of(connection, *await numbers(connection, first, end, found))
+        names = await self._names_of(connection, *await numbers(connection, first, end, found))
         return _Range(at, end, epoch, names, found.joined)
+
+    async def _names_of(
+        self, connection: Connection, actors: Collection[int], queues: Collection[int]
+    ) -> seals.NamesByNumber:
+        """Those in our own last seal are known: names do not change, and are there before a seal has them."""
+        kept: seals.NamesByNumber = {}
+        missing: list[list[int]] = []
+        for kind, wanted in ("actor", actors), ("queue", queues):
+            names = self._names.get(kind, {})
+            kept[kind] = {str(one): names[str(one)] for one in wanted if str(one) in names}
+            missing.append([one for one in wanted if str(one) not in names])
+        found = await seals.names_of(connection, *missing) if any(missing) else {}
+        return {kind: names | found.get(kind, {}) for kind, names in kept.items()}
 
     async def _read(self, connection: Connection, first: int, end: int) -> Digests:
         found = await digests(connection, first, end, self._layout)
@@ -128,32 +149,31 @@ class Sealer:
             raise SigningError(f"positions are missing between {first} and {end}: the log was altered")
         return found
 
-    async def _check(self, connection: Connection, at: seals.Standing, keys: list[KnownKey]) -> None:
+    async def _check(self, connection: Connection, at: seals.Standing) -> None:
         """Whether this is the chain that we know, by keys that we trust."""
         own, last = self._own, at.last
-        if own is not None and last is not None and last.hash == own.hash:
-            return
-        if own is not None and not await _has(connection, own, keys):
+        if own is not None and not await _has(connection, own, self._keys):
             # A log that lost its tail is in a new epoch, and the event that began it tells.
             if at.epoch == own.epoch:
                 raise SigningError(f"the seal at position {own.position} is gone: the seals were altered")
             _log.error("seals_lost_with_the_tail_of_the_log", position=own.position, epoch=at.epoch)
-        if last is not None and not self._trusts(last, keys):
+        if last is not None and not self._trusts(last):
             raise SigningError(
                 f"the seal at position {last.position} was made by a key that is not here, "
                 f"{signing.fingerprint(last.public)}"
             )
         self._own = last
 
-    def _trusts(self, seal: Seal, keys: list[KnownKey]) -> bool:
-        return seal.public in signing.trusted_keys(self._ring.public, keys) and seal.is_signed()
+    def _trusts(self, seal: Seal) -> bool:
+        return seal.public in signing.trusted_keys(self._ring.public, self._keys) and seal.is_signed()
 
-    def _make(self, found: _Range, number: int) -> Seal:
+    def _make(self, found: _Range) -> Seal:
         last = found.at.last
+        number = next(key.number for key in self._keys if key.public == self._ring.first.public)
         draft = Draft(
             first=1 if last is None else last.position + 1, position=found.end, epoch=found.epoch,
-            format=self._layout, sealed_at=found.at.now, root=merkle.root(found.joined), names=found.names,
-            previous=seals.GENESIS if last is None else last.hash,
+            format=self._layout, sealed_at=found.at.now, root=merkle.root(found.joined),
+            names=seals.names_text(found.names), previous=seals.GENESIS if last is None else last.hash,
         )  # fmt: skip
         return seals.signed(draft, self._ring.first, number, seals.prints_of(found.joined))
 

@@ -30,13 +30,15 @@ LARGEST: Final = 65_536  # events under one seal
 GENESIS: Final = bytes(32)  # `previous` of the first seal
 _MAGIC: Final = b"hivelog seal\x00"
 
+NamesByNumber = dict[str, dict[str, str]]  # {"actor": {number: name}, "queue": {number: name}}
+
 _names = msgspec.json.Encoder(order="deterministic").encode
 _SINCE: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Draft(Struct, frozen=True, kw_only=True):
     """What a seal says. `sealed_at` in microseconds since 1970, `names` the JSON text of
-    {"actor": {number: name}, "queue": {number: name}}."""
+    NamesByNumber."""
 
     first: int
     position: int
@@ -104,14 +106,18 @@ def prints_of(digests: bytes) -> bytes:
     return bytes(joined)
 
 
-async def names_of(connection: Connection, actors: Iterable[int], queues: Iterable[int]) -> str:
-    """The JSON of a seal's `names`."""
+async def names_of(connection: Connection, actors: Iterable[int], queues: Iterable[int]) -> NamesByNumber:
     cursor = await connection.execute(
         sql.load("seal_names"), {"actors": list(actors), "queues": list(queues)}
     )
-    names: dict[str, dict[str, str]] = {"actor": {}, "queue": {}}
+    names: NamesByNumber = {"actor": {}, "queue": {}}
     for kind, number, name in await cursor.fetchall():
         names[kind][str(number)] = name
+    return names
+
+
+def names_text(names: NamesByNumber) -> str:
+    """As a seal has them."""
     return _names(names).decode()
 
 

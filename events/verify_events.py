@@ -113,7 +113,7 @@ class EventCheck:
             return
         async with self._pool.connection() as connection:
             found = await seals.names_of(connection, sorted(wanted["actor"]), sorted(wanted["queue"]))
-        for kind, names in msgspec.json.decode(found, type=dict[str, dict[str, str]]).items():
+        for kind, names in found.items():
             self._names[kind] |= names
 
     def _renamed(self, seal: Seal) -> None:

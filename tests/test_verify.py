@@ -134,6 +134,13 @@ CASES = {
         [("missing", 20, 20), ("altered", 21, 21)],
     ),
     "insert before the first": ([COPY.format(at=0)], [("inserted", 0, 0)]),
+    "insert at a taken position, where a column may not be null": (
+        [
+            "alter table hivelog.events drop constraint events_pkey", "alter table hivelog.events alter actor drop not null",
+            COPY.format(at=24).replace("actor", "null"),
+        ],
+        [("inserted", 24, 24)],
+    ),
     "insert at a taken position": (
         ["alter table hivelog.events drop constraint events_pkey", COPY.format(at=20)], [("inserted", 20, 20)],
     ),
