@@ -61,9 +61,9 @@ async def test_the_rhythm_is_that_of_the_log(world: World) -> None:
     import asyncio
 
     first = (await world.enqueue())["position"]
-    await asyncio.sleep(1.2)  # real time is what is measured here
+    await asyncio.sleep(2)  # real time is what is measured here
     last = (await world.enqueue())["position"]
-    for speed, least, most in ((1, 1.0, 6.0), (100, 0.0, 1.0)):
+    for speed, least, most in ((1, 1.8, 20.0), (100, 0.0, 1.8)):
         began = time.monotonic()
         assert len(updates(await played(world, **{"from": first - 1, "until": last, "speed": speed}))) == 2
         assert least <= time.monotonic() - began < most, speed
