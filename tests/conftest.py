@@ -23,6 +23,7 @@ import hypothesis
 import psycopg
 import pytest
 import redis
+import structlog
 from hivelog import embedded
 from hivelog.events import ids
 from hivelog.sql import migrate
@@ -149,6 +150,18 @@ def clock(database: str) -> Clock:
     clock = Clock(database)
     clock.install()
     return clock
+
+
+@pytest.fixture(autouse=True, scope="session")
+def loggers_follow_the_setup() -> Iterator[None]:
+    """A logger that is kept from its first use on says nothing to a test whose logging was set up later."""
+    configure = structlog.configure
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            structlog, "configure",
+            lambda *args, **settings: configure(*args, **{**settings, "cache_logger_on_first_use": False}),
+        )  # fmt: skip
+        yield
 
 
 @pytest.fixture(autouse=True)

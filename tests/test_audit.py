@@ -110,8 +110,9 @@ async def test_seals_proof_and_verification_over_http(
         await until(file.exists)
         verified = (await world.client.get("/audit/verify")).json()
         assert (verified["verdict"], verified["trusted_here"]) == ("intact", True)
-        assert verified["report"]["events"] == found["sealed_to"]
-        assert verified["report"]["tail"]["provable_to"] == anchors.read(file)[-1].position
+        assert verified["report"]["events"] >= found["sealed_to"]
+        # The newest when it was verified: meanwhile there may be a newer one.
+        assert verified["report"]["tail"]["provable_to"] in [anchor.position for anchor in anchors.read(file)]
         proof = (await world.client.get("/audit/proof?position=2")).json()
         assert proof["event"]["position"] == 2
         for path in ("/audit/proof", "/audit/proof?position=0", "/audit/verify?from=9&to=2", "/audit/seals?x=1"):
