@@ -22,6 +22,11 @@ class Follower:
     def waits(self) -> bool:
         return time.monotonic() < self.not_before
 
+    @property
+    def settled(self) -> bool:
+        """It stands still for no other reason than that there is nothing to fold."""
+        return self.at is not None and not (self.at.filling or self.pause or self.waits())
+
     def reached(self, position: int) -> bool:
         return self.at is not None and self.at.position >= position
 

@@ -30,7 +30,8 @@ from .lane import Follower, Lane
 
 _log = structlog.get_logger(__name__)
 
-POLL = 1.0  # seconds; whatever happens, there is a turn so often
+POLL = 1.0  # seconds; while events come, or a projection has something to catch up, there is a turn so often
+_ALL_QUIET = 5.0  # else so often
 # A job whose events come in one batch is written once. So folding waits for a pause in the log, told by two
 # looks at its head, but no longer than a poll; while nothing happens it looks less often.
 _PAUSE = 0.03
@@ -145,7 +146,8 @@ class Runner:
 
     async def _wait_for_news(self) -> None:
         """Until the log has grown and pauses, or grows all the time, or somebody waits, or a turn is due."""
-        deadline = time.monotonic() + POLL
+        settled = all(f.settled and f.reached(self._head) for f in self._followers)
+        deadline = time.monotonic() + (_ALL_QUIET if settled else POLL)
         folded = before = self._head
         while not self._hurried.is_set() and time.monotonic() < deadline:
             await self._look_at_head()
