@@ -1,8 +1,9 @@
 """One append in flight; what arrives meanwhile is the next batch.
 
 No timers: load makes batches larger, not answers later. Between two appends the database waits, so the next
-batch is sent before the last one's answer is read. Bounded: past `max_waiting` rows, or `max_bytes` of
-them, a submit is refused with Overloaded, so memory stays flat and callers learn at once.
+batch, once it is full, is encoded while the last one is under way, and sent before its answer is read.
+Bounded: past `max_waiting` rows, or `max_bytes` of them, a submit is refused with Overloaded, so memory stays
+flat and callers learn at once.
 
 When the database goes away, impatient parts fail (their caller repeats with its idempotency key);
 patient ones (a worker's results) wait, and after the reconnect the log is asked whether their batch
@@ -12,6 +13,7 @@ had arrived before anything is sent again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 from collections import deque
 from collections.abc import Callable
@@ -21,7 +23,7 @@ import structlog
 from ..stopping import stop_tasks
 from .batch import Appended, Outcome, Part
 from .errors import DatabaseUnavailable, EpochChanged, Overloaded
-from .log import Flight, Log, Lost
+from .log import Encoded, Flight, Log, Lost
 from .parameters import MANY, prepare
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +51,8 @@ class Appender:
         self._max_waiting, self._max_bytes = max_waiting, max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._flying: list[_Waiting] = []
+        self._following: list[_Waiting] = []  # the next batch, where it is taken and encoded already
+        self._encoded: Encoded | None = None
         self._rows = self._bytes = 0
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -72,7 +76,8 @@ class Appender:
         await self.log.close()
 
     def _waited_for(self) -> list[asyncio.Future[Outcome]]:
-        return [future for _, future in (*self._flying, *self._waiting) if not future.done()]
+        items = *self._flying, *self._following, *self._waiting
+        return [future for _, future in items if not future.done()]
 
     @property
     def available(self) -> bool:
@@ -117,6 +122,8 @@ class Appender:
         self._rows += rows
         self._bytes += size
         self._wake.set()
+        if self._full:
+            asyncio.get_running_loop().call_soon(self._follow)  # with those who post in this turn of the loop
         return future
 
     async def _run(self) -> None:
@@ -142,8 +149,33 @@ class Appender:
 
     def _send(self) -> Flight | None:
         """The next batch on its way, if anything waits."""
-        self._flying = [] if self._doubted else self._take()
-        return self.log.send([part for part, _ in self._flying]) if self._flying else None
+        encoded, self._encoded = self._encoded, None
+        if encoded is not None and not self._doubted and all(p.fits(self.log.epoch) for p in encoded.parts):
+            self._flying, self._following = self._following, []
+        else:
+            encoded = None
+            self._put_back()
+            self._flying = [] if self._doubted else self._take()
+        return self.log.send([part for part, _ in self._flying], encoded) if self._flying else None
+
+    @property
+    def _full(self) -> bool:
+        """Whether the next batch will not become larger by waiting until the one under way has landed."""
+        return bool(self._flying) and self._encoded is None and self._rows >= self._most()
+
+    def _follow(self) -> None:
+        if self._full:
+            self._following = self._take()
+            with contextlib.suppress(Exception):  # what cannot be encoded is told when it is sent
+                self._encoded = self.log.encode([part for part, _ in self._following])
+            if self._encoded is None:
+                self._put_back()
+
+    def _put_back(self) -> None:
+        self._encoded = None
+        if self._following:
+            following, self._following = self._following, []
+            self._requeue(following)
 
     async def _land(self, flight: Flight) -> Flight | None:
         """Wait for a batch, send the next one, and answer those who wait for the first."""
@@ -151,6 +183,7 @@ class Appender:
         try:
             row = await self.log.landed(flight)
         except BaseException as error:
+            self._put_back()
             await self._handle(error, batch)
             return self._send()
         following = self._send()

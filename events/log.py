@@ -23,8 +23,8 @@ from . import answer, arrays, pool
 from .batch import Appended, Part
 from .errors import DatabaseUnavailable, EpochChanged
 from .memory import Memory
-from .parameters import CALLS, call_of, parameters
-from .statement import Statements, fields
+from .parameters import CALLS, Call, call_of, parameters
+from .statement import Statements, Value, fields
 from .times import milliseconds as milliseconds
 
 _log = structlog.get_logger(__name__)
@@ -52,6 +52,14 @@ class Lost(DatabaseUnavailable):
         self.batch_id = batch_id
         self.after = after
         self.parts = parts
+
+
+class Encoded(Struct):
+    """Parts as one call of the log, before the database has been asked."""
+
+    parts: list[Part]
+    call: Call
+    values: list[Value]
 
 
 class Flight(Struct):
@@ -120,11 +128,16 @@ class Log:
         row = await self.landed(flight)
         return self.read(flight, row)
 
-    def send(self, parts: list[Part]) -> Flight:
+    def encode(self, parts: list[Part]) -> Encoded:
+        """What `send` does first, for a batch that is known before it can be sent."""
+        call = call_of(parts)
+        return Encoded(parts, call, parameters(call, parts))
+
+    def send(self, parts: list[Part], encoded: Encoded | None = None) -> Flight:
         """Put a batch on its way, if there is a connection; raises nothing. One at a time."""
         flight = Flight(os.urandom(16), self.head, parts)
         if self.connected:
-            self._launch(flight)
+            self._launch(flight, encoded)
         return flight
 
     async def landed(self, flight: Flight) -> list[bytes | None]:
@@ -154,11 +167,11 @@ class Log:
         """What the answer means. Apart from `landed`, so that the next batch can be sent before."""
         return answer.appended(flight.batch_id, self.epoch, flight.parts, row)
 
-    def _launch(self, flight: Flight) -> None:
+    def _launch(self, flight: Flight, encoded: Encoded | None = None) -> None:
         try:
-            call = call_of(flight.parts)
-            values = [flight.batch_id, arrays.integer(self.epoch), *parameters(call, flight.parts)]
-            flight.answer = self._append.start(call, values)
+            encoded = encoded or self.encode(flight.parts)
+            values = [flight.batch_id, arrays.integer(self.epoch), *encoded.values]
+            flight.answer = self._append.start(encoded.call, values)
         except Exception as error:  # also what cannot be put into wire values
             flight.answer = asyncio.get_running_loop().create_future()
             flight.answer.set_exception(error)

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 from hivelog.events import log as log_module
 from hivelog.events.appender import Appender
-from hivelog.events.batch import End, IdempotencyKey, Part, Record
+from hivelog.events.batch import End, IdempotencyKey, Outcome, Part, Record
 from hivelog.events.errors import DatabaseUnavailable, EpochChanged, Overloaded
 from hivelog.events.log import Log
 
@@ -265,6 +265,41 @@ async def test_one_key_is_one_job(database: str, appender: Appender) -> None:
     assert (await appender.submit(keyed(b"g"))).refused["n", 0].code == "idempotency_mismatch"
     assert rows(database, "select count(*) from hivelog.vault") == [(1,)]
     assert_intact(database)
+
+
+async def test_a_full_batch_is_encoded_beside_the_one_under_way_and_keeps_its_place(
+    database: str, tmp_path: Path
+) -> None:
+    """Whether that one's answer comes, is lost, or the database goes away with it."""
+    desk = Desk(database)
+    async with proxied(database, tmp_path) as proxy:
+        appender = Appender(Log(proxy.url))
+        await appender.start()
+        sent = await _two_batches(appender, desk)
+        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == [1, 2, 3, 4]
+        proxy.lose_next_answer()
+        sent = await _two_batches(appender, desk)
+        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == [5, 6, 7, 8]
+        proxy.cut(refuse=True)
+        sent = await _two_batches(appender, desk)
+        told = await asyncio.gather(*sent, return_exceptions=True)
+        assert all(isinstance(each, DatabaseUnavailable) for each in told), told
+        assert (appender._rows, appender._bytes) == (0, 0)
+        proxy.restore()
+        await appender.stop()
+    assert rows(database, "select max(position) from hivelog.events") == [(8,)]
+    assert_intact(database)
+
+
+async def _two_batches(appender: Appender, desk: Desk) -> list[asyncio.Future[Outcome]]:
+    """One under way, and three that are the next already."""
+    sent = [appender.post(part(desk.enqueue()))]
+    while appender.idle or appender._waiting:
+        await asyncio.sleep(0)
+    sent += [appender.post(part(desk.enqueue())) for _ in range(3)]
+    await asyncio.sleep(0)
+    assert [len(appender._flying), len(appender._following), len(appender._waiting)] == [1, 2, 1]
+    return sent
 
 
 async def test_a_lost_answer_is_found_in_the_log(database: str, tmp_path: Path) -> None:
