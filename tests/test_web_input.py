@@ -246,3 +246,14 @@ async def test_redis_away_is_told_and_not_fatal(world: World) -> None:
     health = await world.client.get("/health")
     assert health.json()["components"]["redis"]["status"] == "warning"
     assert (await world.client.get("/health/ready")).status_code == 200
+
+
+@pytest.mark.parametrize("number", [0, 12_767, 12_768, 32_767, 32_768, 2**31 - 1, 2**31, 10**17])
+async def test_places_in_the_log_have_every_width(world: World, number: int) -> None:
+    """Numbers travel as narrow as they are: what is counted with must not overflow."""
+    answer = await world.client.get("/events", params={"after": number})
+    assert (answer.status_code, answer.json()["next"]) == (200, None)
+    reads = ("/events?kind=operator&before=", "/jobs?after_position=", "/jobs?at=", "/queues?at=", "/workers/status?at=", "/failures?at=")
+    for path in reads:
+        answer = await world.client.get(f"{path}{number}")
+        assert answer.status_code < 500, answer.text
