@@ -51,8 +51,15 @@ function List({ log }) {
   return html`${newer > 0 && html`<button type="button" class="new-pill" onClick=${toTop}>${number(newer)} new</button>`}
     <${Windowed} rows=${shown} height=${HEIGHT} keyOf=${(event) => event.position} row=${(event) => html`<${Row} event=${event} />`}
       label="Events, newest first" onTop=${setAtTop} place=${place} />
-    <footer class="log-end"><span class="dim">${plural(shown.length, "event")}</span>
-      <button type="button" disabled=${!log.oldest} onClick=${log.older}>${log.oldest ? "Look further back" : "This is the beginning"}</button></footer>`;
+    <${End} log=${log} count=${shown.length} />`;
+}
+
+// How far back it was looked, also when nothing was found there.
+function End({ log: { oldest, older, looking, stuck }, count }) {
+  if (stuck) return html`<${ErrorBox} error=${stuck} retry=${older} />`;
+  const label = looking ? "Looking" : oldest ? "Look further back" : "This is the beginning";
+  return html`<footer class="log-end"><span class="dim">${plural(count, "event")}${oldest > 0 && `, back to position ${exact(oldest + 1)}`}</span>
+    <button type="button" disabled=${!oldest || looking} onClick=${older}>${label}</button></footer>`;
 }
 
 // Older events that were asked for are added to a list that is held.
