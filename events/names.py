@@ -37,6 +37,7 @@ class Names:
         self._pool = pool
         self._queues: dict[str, Queue] = {}
         self._queues_by_id: dict[int, Queue] = {}
+        self._queue_names: dict[int, str] = {}  # of deleted ones too
         self._ids: dict[str, dict[str, int]] = {"t": {}, "a": {}}
         self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
         self._upto = {"t": 0, "a": 0}  # read so far; what was learnt beside may have a higher number
@@ -63,12 +64,13 @@ class Names:
         """False: something was forgotten meanwhile, so what was read may be what was to be forgotten."""
         version = self.version
         rows = await (await connection.execute(sql.load("names_load"))).fetchall()
-        queues = [Queue(r[0], r[1], r[2].bytes, *r[3:]) for r in rows]
+        queues = [Queue(r[0], r[1], r[2].bytes, *r[3:7]) for r in rows if not r[7]]
         newer = await self._newer(connection)
         if version != self.version:
             return False
         self._queues = {queue.name: queue for queue in queues}
         self._queues_by_id = {queue.id: queue for queue in queues}
+        self._queue_names = {row[0]: row[1] for row in rows}
         self._read_were(newer)
         return True
 
@@ -100,6 +102,17 @@ class Names:
             await self._renewal.ensure()
         return self._queues_by_id.get(number)
 
+    async def queue_name(self, number: int) -> str:
+        """What a queue is called, or was before it was deleted."""
+        if number not in self._queue_names:
+            await self._renewal.now()
+        return self._queue_names.get(number, f"queue:{number}")
+
+    async def queue_names(self) -> dict[int, str]:
+        """Of all queues that there are or were."""
+        await self._renewal.ensure()
+        return self._queue_names
+
     def forget_queues(self) -> None:
         """The next question re-reads them: this process has just changed one."""
         self.version += 1
@@ -112,6 +125,7 @@ class Names:
         self._upto = {"t": 0, "a": 0}
         self._queues.clear()
         self._queues_by_id.clear()
+        self._queue_names.clear()
         self.forget_queues()
 
     async def new_queue(self, name: str) -> tuple[int, bytes]:

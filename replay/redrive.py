@@ -156,14 +156,13 @@ async def _copied(
 
 async def _item(engine: Engine, action: Action, job: RecordedJob) -> Item:
     state, spec = job.state, job.state.spec
-    queue = await engine.names.queue_by_id(state.queue)
     options: dict[str, Any] = {
         "priority": spec.priority, "max_retries": spec.max_retries, "retry_delay": spec.retry_delay,
         "retry_backoff": spec.retry_backoff, "timeout": spec.timeout, "source": spec.source,
         "correlation_id": spec.correlation_id, "tags": spec.tags, "parent_id": ids.to_text(state.id),
     }  # fmt: skip
     options |= _times(spec.scheduled_for, spec.expires_at, state.created_at, action.started_at)
-    name = queue.name if queue is not None else str(state.queue)
+    name = await engine.names.queue_name(state.queue)
     key = ids.to_text(state.id)
     return Item(name, spec.type, msgspec.Raw(job.payload), options, key)
 

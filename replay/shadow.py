@@ -149,8 +149,7 @@ class Shadow:
 
     async def _one(self, runner: Runner, job: RecordedJob, handler: Handler) -> None:
         state = job.state
-        queue = await self._engine.names.queue_by_id(state.queue)
-        info = _info(job, queue.name if queue is not None else str(state.queue))
+        info = _info(job, await self._engine.names.queue_name(state.queue))
         ctx = JobContext(lambda _: info, max(state.attempt, 1), job.token, self._startup, _nowhere)
         self._journal.began(state.id)
         began = time.perf_counter()

@@ -71,3 +71,11 @@ async def test_a_name_that_is_known_is_not_read_again(database: str, monkeypatch
         assert await names.actor_name(number) == "worker:w:x"
         monkeypatch.setattr(reads, "connection", None)
         assert await names.actor_name(number) == "worker:w:x"
+
+
+async def test_a_queue_that_was_made_elsewhere_just_now_is_named_at_once(database: str) -> None:
+    async with pool.make_pool(database) as reads:
+        names = Names(reads)
+        await names.queues()
+        number = Desk(database, queue="work").queue
+        assert await names.queue_name(number) == "work"

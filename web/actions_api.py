@@ -196,8 +196,7 @@ async def _sees(call: Call, found: Action) -> bool:
     if call.caller.queues is None:
         return True
     if found.queue is not None:
-        queue = await call.services.names.queue_by_id(found.queue)
-        return queue is not None and call.caller.sees(queue.name)
+        return call.caller.sees(await call.services.names.queue_name(found.queue))
     named = found.filter.get("queue")
     among = [named] if named is not None else found.filter.get("queues")
     return among is not None and all(call.caller.sees(name) for name in among)
@@ -205,12 +204,12 @@ async def _sees(call: Call, found: Action) -> bool:
 
 async def _row(call: Call, found: Action) -> ActionRow:
     names = call.services.names
-    queue = None if found.queue is None else await names.queue_by_id(found.queue)
+    queue = None if found.queue is None else await names.queue_name(found.queue)
     told = {name: value for name, value in found.filter.items() if name not in _NOT_TOLD}
     if found.q is not None:
         told["q"] = found.q
     return ActionRow(
-        found.action_id, found.action, queue.name if queue else None, found.position, found.matched,
+        found.action_id, found.action, queue, found.position, found.matched,
         found.changed, found.refused, times.to_text(found.started_at),
         None if found.finished_at is None else times.to_text(found.finished_at),
         await names.actor_name(found.actor), found.reason, told,

@@ -122,8 +122,8 @@ async def _first_answer(services: Services, accepted: Accepted) -> Answer:
     if job is None:
         raise Problem("not_found", "the job of this idempotency key is past retention")
     first = job.events[:1]
-    queue = await services.names.queue_by_id(first[0].queue or 0)
-    made = message(fold(first), first, job.bodies, queue=queue.name if queue else "", worker=None)
+    queue = await services.names.queue_name(job.state.queue)
+    made = message(fold(first), first, job.bodies, queue=queue, worker=None)
     return json(Created(made, first[0].position), 200, _REPLAYED)
 
 

@@ -29,10 +29,10 @@ Row = TypeVar("Row", bound=EventRow)
 
 
 async def event_row(names: Names, event: Event, kind: type[Row]) -> Row:
-    queue = None if event.queue is None else await names.queue_by_id(event.queue)
+    queue = None if event.queue is None else await names.queue_name(event.queue)
     return kind(
         position=event.position, job=_stream(event.stream), version=event.version, type=event.type,
-        queue=queue.name if queue else None, recorded_at=times.to_text(event.recorded_at),
+        queue=queue, recorded_at=times.to_text(event.recorded_at),
         actor=await names.actor_name(event.actor), data=_data(event), attempt=event.attempt,
     )  # fmt: skip
 

@@ -129,16 +129,15 @@ def _types(call: Call) -> list[str] | None:
 
 
 async def _queues(call: Call) -> list[int] | None:
-    """Numbers of the queues asked for, within those that the caller may see."""
-    name, names = call.text("queue"), call.services.names
-    if name is not None:
-        queue = await names.queue(name)
-        if queue is None or not call.caller.sees(name):
-            raise unknown_queue(name)
-        return [queue.id]
-    if call.caller.queues is None:
+    """Numbers of the queues asked for, within those that the caller may see; the log has deleted ones too."""
+    name = call.text("queue")
+    if name is None and call.caller.queues is None:
         return None
-    return [queue.id for queue in await names.queues() if call.caller.sees(queue.name)]
+    known = await call.services.names.queue_names()
+    found = [number for number, each in known.items() if call.caller.sees(each) and name in (None, each)]
+    if name is not None and not found:
+        raise unknown_queue(name)
+    return found
 
 
 async def _actor(call: Call, connection: Connection) -> int | None:

@@ -99,8 +99,7 @@ class Encoder:
         self, connection: Connection, event: Event, epoch: int, texts: dict[bytes, Bodies]
     ) -> Frame:
         names = self._services.names
-        queue = None if event.queue is None else await names.queue_by_id(event.queue)
-        name = queue.name if queue else f"queue:{event.queue}"
+        name = "" if event.queue is None else await names.queue_name(event.queue)
         kind = self._types.get(event.stream, "")
         data: dict[str, Any] = {
             "id": ids.to_text(event.stream), "queue": name, "type": kind,

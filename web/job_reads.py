@@ -58,12 +58,11 @@ async def read_bodies(connection: Connection, sealer: Vault, job: bytes) -> Bodi
 
 async def to_message(services: Services, job: Job, *, placed: bool = False) -> Message:
     names = services.names
-    queue = await names.queue_by_id(job.state.queue)
     session = next((e.actor for e in reversed(job.events) if e.type == "started"), None)
     actor = None if session is None else await names.actor_name(session)
     return message(
         job.state, job.events, job.bodies,
-        queue=queue.name if queue else f"queue:{job.state.queue}", worker=worker_label(actor),
+        queue=await names.queue_name(job.state.queue), worker=worker_label(actor),
         placed=placed,
     )  # fmt: skip
 

@@ -100,11 +100,10 @@ def _held(row: Any) -> Held:
 async def shown(services: Services, job: Started, started_at: int, epoch: int) -> ClaimedJob:
     """The job as its worker needs it. Raises VaultError when it cannot be opened."""
     spec = spec_of(job.spec)
-    queue = await services.names.queue_by_id(job.queue)
     body = key_of(services.vault, job).open(vault.PAYLOAD, job.body or b"null")
     deadline = None if spec.timeout is None else times.to_text(started_at + spec.timeout * 1000)
     return ClaimedJob(
-        ids.to_text(job.job), queue.name if queue else str(job.queue), spec.type,
+        ids.to_text(job.job), await services.names.queue_name(job.queue), spec.type,
         checked(job.job, vault.PAYLOAD, body),
         metadata(
             spec, ids.job_time(job.job), priority=job.priority, retry=job.retry, correlation=None, due_at=None

@@ -112,13 +112,12 @@ async def _bodies(
 
 async def _message(services: Services, row: JobRow, bodies: Bodies | None) -> Message:
     names = services.names
-    queue = await names.queue_by_id(row.queue)
     spec = msgspec.convert(row.spec, types.JobSpec)
     actor = None if row.session is None else await names.actor_name(row.session)
     carried = bodies or Bodies(None, [])
     ended = None if row.ended_at is None else times.to_text(row.ended_at)
     return Message(
-        id=ids.to_text(row.id), queue=queue.name if queue else f"queue:{row.queue}", type=spec.type,
+        id=ids.to_text(row.id), queue=await names.queue_name(row.queue), type=spec.type,
         payload=carried.json(vault.PAYLOAD),
         metadata=metadata(
             spec, row.created_at, priority=row.priority, retry=row.retry, correlation=row.correlation,

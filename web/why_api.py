@@ -106,7 +106,7 @@ async def _surroundings(services: Services, job: Job, seen: Evidence) -> Surroun
         reason = bodies.text(vault.REASON, seen.paused_position)
     ended = None if job.state.ended_at is None else await services.names.actor_name(job.events[-1].actor)
     return Surroundings(
-        queue=queue.name if queue else f"queue:{job.state.queue}", paused_by=by, reason=reason,
+        queue=await services.names.queue_name(job.state.queue), paused_by=by, reason=reason,
         enabled=services.settings.queue_enabled, redis=await _redis(services),
         grace=round(services.settings.grace_seconds * 1000), ended_by=ended,
     )  # fmt: skip

@@ -1,0 +1,97 @@
+"""A queue that is deleted is still called by its name, in every story and list of its jobs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .test_web_auth import token
+from .web_world import World, served
+
+NAME = "letters"
+
+
+@pytest.fixture
+async def world(database: str, redis_url: str, tmp_path: Path) -> AsyncIterator[World]:
+    async with served(database, redis_url, tmp_path) as running:
+        yield running
+
+
+async def deleted(world: World) -> tuple[str, int]:
+    """A job that completed in a queue that then was deleted, and the position before that."""
+    assert (await world.client.put(f"/queue/{NAME}", json={"max_retries": 1})).status_code == 200
+    job = (await world.enqueue(NAME))["id"]
+    session = await world.session(queues=[NAME])
+    claim = {"session": session, "claim_id": "1", "types": ["mail"], "queues": [NAME], "limit": 1, "wait": 5}
+    (claimed,) = (await world.client.post("/workers/claim", json=claim)).json()["jobs"]
+    end = {"session": session, "items": [{"token": claimed["token"], "outcome": "completed", "result": 1}]}
+    (settled,) = (await world.client.post("/workers/settle", json=end)).json()["items"]
+    assert settled["accepted"]
+    before = await world.head()
+    answer = await world.client.delete(f"/queue/{NAME}")
+    assert answer.status_code == 200, answer.text
+    world.services.names.forget()  # as in a process that was started afterwards
+    return job, before
+
+
+async def get(world: World, path: str, **query: Any) -> Any:
+    answer = await world.client.get(path, params=query)
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+async def test_its_jobs_still_name_it(world: World) -> None:
+    job, before = await deleted(world)
+    story = await get(world, f"/job/{job}/history")
+    assert story["job"]["queue"] == NAME
+    assert {event["queue"] for event in story["events"]} == {NAME}
+    assert (await get(world, f"/job/{job}"))["job"]["queue"] == NAME
+    assert (await get(world, f"/job/{job}", at=before))["job"]["queue"] == NAME
+    events = (await get(world, "/events", queue=NAME))["events"]
+    assert [event["type"] for event in events] == [
+        "queue_configured", "enqueued", "started", "completed", "queue_configured",
+    ]  # fmt: skip
+    assert (await get(world, "/events", job=job, queue=NAME))["events"] == events[1:4]
+    assert (await get(world, f"/job/{job}/why"))["findings"]
+
+
+async def test_lists_of_when_it_was_there(world: World) -> None:
+    job, before = await deleted(world)
+    for path in (f"/queue/{NAME}/jobs", f"/jobs?queue={NAME}", "/jobs"):
+        (row,) = (await get(world, path, at=before))["jobs"]
+        assert (row["id"], row["queue"], row["status"]) == (job, NAME, "completed")
+    assert NAME in {queue["name"] for queue in (await get(world, "/queues", at=before))["queues"]}
+    assert (await get(world, f"/queue/{NAME}/stats", at=before))["stats"]["completed_today"] == 1
+    assert NAME in (await get(world, "/queue/status", at=before))["data"]["queues"]
+    assert NAME not in {queue["name"] for queue in (await get(world, "/queues"))["queues"]}
+    assert (await world.client.get(f"/queue/{NAME}/stats")).status_code == 404
+
+
+async def test_its_past_is_replayed_under_its_name(world: World) -> None:
+    job, before = await deleted(world)
+    asked = {"from": "1", "until": str(before), "speed": "1000", "queue": NAME}
+    updates = []
+    async with world.client.stream(
+        "GET", "/queue/status", params=asked, headers={"accept": "text/event-stream"}
+    ) as stream:
+        async for line in stream.aiter_lines():
+            if line.startswith("data:") and (frame := json.loads(line[5:])).get("type") == "job_update":
+                updates.append(frame["data"])
+                if frame["data"]["status"] == "completed":
+                    break
+    assert {(each["id"], each["queue"]) for each in updates} == {(job, NAME)}
+
+
+async def test_who_is_limited_to_it_still_sees_its_jobs(world: World, database: str) -> None:
+    job, _ = await deleted(world)
+    headers = token(database, ["read"], [NAME])
+    story = await world.client.get(f"/job/{job}/history", headers=headers)
+    assert story.json()["job"]["queue"] == NAME
+    events = (await world.client.get("/events", headers=headers)).json()["events"]
+    assert {event["queue"] for event in events} == {NAME}
+    others = await world.client.get(f"/job/{job}/history", headers=token(database, ["read"], ["default"]))
+    assert others.status_code == 404
