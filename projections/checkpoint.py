@@ -23,7 +23,9 @@ BATCH = 50_000  # positions: some 0.3 s of work, so that a stop or a failure cos
 # small table must not scan a large one.
 _SETTINGS = (
     "select set_config('enable_seqscan', 'off', false), set_config('enable_mergejoin', 'off', false),"
-    " set_config('random_page_cost', '1.1', false), set_config('work_mem', '64MB', false)"
+    " set_config('random_page_cost', '1.1', false), set_config('work_mem', '64MB', false),"
+    # Planned once: that takes longer than to fold a few events, and every batch is planned for thousands anyway.
+    " set_config('plan_cache_mode', 'force_generic_plan', false)"
 )
 
 
@@ -52,6 +54,7 @@ class Checkpoint(Struct):
 async def connect(url: str) -> Connection:
     """A connection for folding."""
     connection = await pool.connect(url, "hivelog projections")
+    connection.prepare_threshold = 0
     await prepare(connection)
     return connection
 
