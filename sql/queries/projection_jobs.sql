@@ -20,29 +20,31 @@ with moved as (
     where e.type <= 'payload_erased'
         and exists (select from moved)
 ), folded as materialized (
-    select b.stream as id, min(b.version) = 1 as new, max(b.version) as version, max(b.position) as position,
-        max(b.queue) as queue, max(b.body_size) filter (where b.type = 'enqueued') as size,
-        min(b.position) filter (where b.type = 'enqueued') as enqueued,
-        min(b.recorded_at) filter (where b.type = 'enqueued') as created_at,
-        max(b.position) filter (where b.type = 'started') as token,
-        max(b.recorded_at) filter (where b.type = 'started') as started_at,
-        max(b.actor) filter (where b.type = 'started') as session,
-        max(b.attempt) filter (where b.type = 'started') as attempt,
-        max(b.recorded_at) filter (where b.type = 'completed') as ended_at,
-        max(b.correlation) as correlation,
-        (array_agg(b.data) filter (where b.type = 'enqueued'))[1] as spec,
-        bool_and(b.type in ('enqueued', 'started', 'completed'))
-            and count(*) filter (where b.type = 'started') < 2 as plain
-    from batch b
-    group by b.stream
+    select f.*, case when f.plain and f.created_at < (f.spec ->> 'scheduled_for')::timestamptz
+        then (f.spec ->> 'scheduled_for')::timestamptz end as due_at
+    from (
+        select b.stream as id, min(b.version) = 1 as new, max(b.version) as version, max(b.position) as position,
+            max(b.queue) as queue, max(b.body_size) filter (where b.type = 'enqueued') as size,
+            min(b.position) filter (where b.type = 'enqueued') as enqueued,
+            min(b.recorded_at) filter (where b.type = 'enqueued') as created_at,
+            max(b.position) filter (where b.type = 'started') as token,
+            max(b.recorded_at) filter (where b.type = 'started') as started_at,
+            max(b.actor) filter (where b.type = 'started') as session,
+            max(b.attempt) filter (where b.type = 'started') as attempt,
+            max(b.recorded_at) filter (where b.type = 'completed') as ended_at,
+            max(b.correlation) as correlation,
+            (array_agg(b.data) filter (where b.type = 'enqueued'))[1] as spec,
+            bool_and(b.type in ('enqueued', 'started', 'completed'))
+                and count(*) filter (where b.type = 'started') < 2 as plain
+        from batch b
+        group by b.stream
+    ) f
 ), old as materialized (
     select o.* from (select f.id from folded f where not f.new) f
     -- One probe of the key each, whatever the planner thinks of the table's size.
     cross join lateral (select j.*, j.ctid as place from {jobs} j where j.id = f.id limit 1) o
-), plain_jobs as materialized (
-    select f.*, case when f.created_at < (f.spec ->> 'scheduled_for')::timestamptz
-            then (f.spec ->> 'scheduled_for')::timestamptz end as due_at
-    from folded f where f.plain
+), plain_jobs as (
+    select f.* from folded f where f.plain
 ), plain_state as (
     select f.id, not f.new as known, f.position, f.version, f.queue,
         (case when f.ended_at is not null then 'completed' when f.token is not null then 'processing'
