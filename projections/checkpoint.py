@@ -24,7 +24,7 @@ BATCH = 50_000  # positions: some 0.3 s of work, so that a stop or a failure cos
 _SETTINGS = (
     "select set_config('enable_seqscan', 'off', false), set_config('enable_mergejoin', 'off', false),"
     " set_config('random_page_cost', '1.1', false), set_config('work_mem', '64MB', false),"
-    # Planned once: that takes longer than to fold a few events, and every batch is planned for thousands anyway.
+    # Planned once: that takes longer than to fold a few events, and each batch is planned for thousands.
     " set_config('plan_cache_mode', 'force_generic_plan', false)"
 )
 
