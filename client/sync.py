@@ -50,8 +50,9 @@ class SyncClient:
         self.close()
 
     def open(self) -> None:
-        self._loop, self._pid = _new_loop(), os.getpid()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="hivelog client", daemon=True)
+        self._loop, self._pid, self._over = _new_loop(), os.getpid(), asyncio.Event()
+        turning = (self._loop, self._over)
+        self._thread = threading.Thread(target=_turn, args=turning, name="hivelog client", daemon=True)
         self._thread.start()
         try:
             self._run(self._client.open())
@@ -71,9 +72,8 @@ class SyncClient:
     def _stop(self) -> None:
         loop, self._loop = self._loop, None
         if loop is not None:
-            loop.call_soon_threadsafe(loop.stop)
+            loop.call_soon_threadsafe(self._over.set)
             self._thread.join()
-            loop.close()
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
         try:
@@ -227,6 +227,13 @@ class SyncClient:
 
     def config(self) -> dict[str, Any]:
         return self._run(self._client.config())
+
+
+def _turn(loop: asyncio.AbstractEventLoop, over: asyncio.Event) -> None:
+    """Until it is over. What runs then still (readings beside the callers) is cancelled and waited for: left
+    behind, asyncio would complain of it in the middle of whatever the program does next."""
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        runner.run(over.wait())
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:

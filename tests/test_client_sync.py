@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from concurrent.futures import ThreadPoolExecutor
 
@@ -85,3 +86,11 @@ def test_it_must_be_open_and_can_be_closed_twice(world: World) -> None:
     client.open()
     client.close()
     client.close()
+
+
+def test_what_runs_beside_the_callers_ends_with_it(client: SyncClient) -> None:
+    """A task that is left behind is complained of by asyncio, whenever it is found."""
+    assert client._loop is not None
+    beside = asyncio.run_coroutine_threadsafe(asyncio.Event().wait(), client._loop)
+    client.close()
+    assert beside.cancelled()

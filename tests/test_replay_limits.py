@@ -42,8 +42,8 @@ def refused(past: Replayed, *arguments: str, status: int = 1) -> str:
     ran = past.world.run("replay", *arguments)
     assert (ran.status, ran.out) == (status, ""), ran.err
     assert past.one("select count(*) from hivelog.events") == before
-    [line] = ran.err.strip().splitlines()
-    return line
+    assert ran.err.count("\n") == 1, ran.err
+    return ran.err.strip()
 
 
 def test_what_was_erased_is_skipped_and_counted(past: Replayed) -> None:
