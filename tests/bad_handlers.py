@@ -17,6 +17,8 @@ from hivelog import JobContext
 from hivelog.broker.registry import registry
 
 handler = registry.handler
+# A program that goes on for an hour, far beyond any test: only who kills it ends it.
+HELPER = [sys.executable, "-c", "import time; time.sleep(3600)"]
 
 
 @handler("spin", isolation="process")
@@ -35,7 +37,7 @@ def deaf_spin(ctx: JobContext, payload: Any) -> None:
 @handler("with_helper", isolation="process")
 def with_helper(ctx: JobContext, payload: dict[str, str]) -> None:
     """Starts a program, leaves its process id, and waits for it."""
-    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    helper = subprocess.Popen(HELPER)
     Path(payload["file"]).write_text(str(helper.pid))
     helper.wait()
 
@@ -88,7 +90,7 @@ def compute_in_c(ctx: JobContext, payload: dict[str, str]) -> None:
 @handler("stop_itself", isolation="process")
 def stop_itself(ctx: JobContext, payload: dict[str, str]) -> None:
     """Stopped, with a program that it has started."""
-    helper = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(3600)"])
+    helper = subprocess.Popen(HELPER)
     Path(payload["file"]).write_text(f"{helper.pid} {os.getpid()}")
     os.kill(os.getpid(), signal.SIGSTOP)
 
@@ -102,7 +104,7 @@ async def block(ctx: JobContext, payload: dict[str, float]) -> None:
 async def deaf(ctx: JobContext, payload: Any) -> None:
     while True:
         with contextlib.suppress(asyncio.CancelledError):
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
 
 
 @handler("kill_worker")

@@ -10,7 +10,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 import pytest
 from hivelog.cli import processes
@@ -18,30 +20,37 @@ from rich.console import Console
 
 from .web_world import until
 
-CHILD = "import sys, time\nfrom hivelog.cli.processes import end_with_parent\nend_with_parent()\n"
+CHILD = "import signal\nfrom hivelog.cli import processes\nprocesses.end_with_parent()\n"
 
 
-def child(then: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
+@contextlib.contextmanager
+def child(then: str) -> Iterator[tuple[subprocess.Popen[str], IO[str], IO[str]]]:
+    """It, and both ends of its line to us."""
+    process = subprocess.Popen(
         [sys.executable, "-P", "-c", CHILD + then],
         stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process:
+        try:
+            yield process, process.stdin, process.stdout
+        finally:
+            process.kill()
 
 
 def test_a_child_that_ends_first_ends_well() -> None:
-    process = child("time.sleep(0.2)")  # its thread waits for the parent by then
-    assert process.stdout is not None
-    assert process.wait(20) == 0
-    assert process.stdout.read() == ""
+    with child("processes._heard.wait()") as (process, told, said):
+        print("its thread waits for more by then", file=told, flush=True)
+        assert process.wait(20) == 0
+        assert said.read() == ""
 
 
 def test_a_child_ends_with_its_parent() -> None:
-    process = child("print('here', flush=True)\ntime.sleep(60)")
-    assert process.stdout is not None
-    assert process.stdin is not None
-    assert process.stdout.readline() == "here\n"
-    process.stdin.close()  # as the system does it when the parent dies
-    assert process.wait(20) == -signal.SIGTERM
+    with child("print('here', flush=True)\nsignal.pause()") as (process, told, said):
+        assert said.readline() == "here\n"
+        told.close()  # as the system does it when the parent dies
+        assert process.wait(20) == -signal.SIGTERM
 
 
 async def test_a_child_is_started_again_though_its_own_children_hold_its_output(
@@ -49,9 +58,9 @@ async def test_a_child_is_started_again_though_its_own_children_hold_its_output(
 ) -> None:
     told = tmp_path / "pids"
     code = (
-        "import os, sys, time\n"
+        "import os, sys\n"
         f"made = os.fork()\nopen({str(told)!r}, 'a').write(f'{{os.getpid()}}\\n')\n"
-        "print('hello', flush=True)\ntime.sleep(60)"
+        "print('hello', flush=True)\nsys.stdin.read()"  # until we are gone
     )
     monkeypatch.setattr(processes, "command", lambda *_: [sys.executable, "-c", code])
     said = io.StringIO()

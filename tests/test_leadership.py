@@ -110,7 +110,7 @@ async def test_a_duty_that_loses_its_cancellation_is_cancelled_again(
         nonlocal lost
         try:
             asleep.set()
-            await asyncio.sleep(3600)
+            await asyncio.Event().wait()
         except asyncio.CancelledError:
             if lost:
                 raise

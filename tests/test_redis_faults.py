@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
+import psycopg
 import pytest
 from hivelog.broker.enqueue import Item
-from hivelog.broker.reaper import Reaper
+from hivelog.broker.reaper import Reaped, Reaper
 from hivelog.broker.scheduler import Scheduler
+from hivelog.events.errors import LogError
+from psycopg_pool import PoolTimeout
+from simulated_clock import Clock
 
 from .adversary import Adversary
 from .proxy import proxied
@@ -75,32 +79,43 @@ async def test_redis_goes_wrong_while_jobs_flow(
 
 
 async def test_postgres_is_away_for_longer_than_dead_after(
-    database: str, redis_url: str, tmp_path: Path
+    database: str, redis_url: str, tmp_path: Path, clock: Clock
 ) -> None:
     """Results are held and settled; nobody is declared dead; nothing runs twice."""
-    file = tmp_path / "runs"
+    file, go = tmp_path / "runs", tmp_path / "go"
     async with (
         proxied(database, tmp_path) as proxy,
         opened(database, redis_url) as bench,
         opened(proxy.url, redis_url, probe=database) as far,
-        working(far.engine),
+        working(far.engine) as worker,
     ):
-        reaper = Reaper(far.engine.appender, far.engine.names, far.engine.pool, grace=30, interval=0.3)
-        reaping = asyncio.create_task(reaper.run())
-        payloads: list[dict[str, Any]] = [
-            {"file": str(file), "n": n, "seconds": 0.3 + n * 0.3} for n in range(8)
-        ]
-        jobs = [await bench.put("note", payload) for payload in payloads]
+        reaper = Reaper(far.engine.appender, far.engine.names, far.engine.pool)
+
+        async def looked() -> Reaped | None:
+            with contextlib.suppress(LogError, psycopg.Error, PoolTimeout):
+                return await reaper.tick()
+            return None
+
+        async def cut_off() -> bool:
+            """All handlers are through, and a heartbeat got nowhere."""
+            return not worker._leases.running and worker._source.paused
+
+        jobs = [await bench.put("note", {"file": str(file), "n": n, "until": str(go)}) for n in range(8)]
         for job in jobs:
             await bench.happened(job, "started")
+        assert await looked() == Reaped()
         proxy.cut(refuse=True)
-        await asyncio.sleep(5)  # dead-after is 3 s: this time must really pass, heartbeats are not simulated
-        proxy.restore()
+        go.touch()
+        await until(cut_off, 30)
+        assert await looked() is None
+        clock.advance(5)  # dead-after is 3 s
+        async with worker._pulse._one:  # no heartbeat gets ahead of the reaper's next look
+            proxy.restore()
+            assert await until(looked, 30) == Reaped(), "time that nobody could see counts for nothing"
         for job in jobs:
             assert (await bench.ended(job))[0] == "completed"
         await beaten(far.probe)  # whatever would be given back wrongly has been
         assert [bench.types(job) for job in jobs] == [["enqueued", "started", "completed"]] * 8
-        reaping.cancel()
     assert len(await runs(file)) == 8
     assert_intact(database)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from cli_world import World, environment_of, in_environment, wait_for
 
+from .replay_handlers import STOPWATCH
 from .replay_world import MODULE, Replayed
 
 
@@ -97,8 +98,9 @@ def test_a_shadow_run_compares_and_writes_no_job(past: Replayed, monkeypatch: py
     )  # fmt: skip
     same, other, slow, breaks, mended, *_ = ids
     monkeypatch.setenv("REPLAYED_CODE", "2")
+    monkeypatch.setattr("hivelog.replay.shadow.time", STOPWATCH)
     before = tables(past)
-    shadow = ("--as", "shadow", "--handlers", MODULE)
+    shadow = ("--as", "shadow", "--handlers", MODULE, "--concurrency", "1")
     every = (*shadow, "--state", "completed,failed")
     report = past.replay(*every, "--ignore", "made.at", status=1)
     assert report["counts"] == {"equal": 4, "different": 2, "failed": 1, "slower": 1}

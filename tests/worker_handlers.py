@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,10 +29,12 @@ async def add(ctx: JobContext, payload: Numbers) -> dict[str, int]:
 
 @handler("note")
 async def note(ctx: JobContext, payload: dict[str, Any]) -> None:
-    """Leaves a line for each run, then takes its time."""
+    """Leaves a line for each run, then takes its time, or waits for the file `until`."""
     with Path(payload["file"]).open("a") as file:
         file.write(f"{payload.get('n', 0)} {ctx.attempt}\n")
     await asyncio.sleep(payload.get("seconds", 0))
+    while not Path(payload.get("until", "/")).exists():
+        await asyncio.sleep(0.02)
 
 
 # Opened by the test that waits behind it.
@@ -57,7 +60,7 @@ def in_process(ctx: JobContext, payload: Any) -> dict[str, int]:
 
 @handler("hang")
 async def hang(ctx: JobContext, payload: Any) -> None:
-    await asyncio.sleep(3600)
+    await asyncio.Event().wait()
 
 
 @handler("hang_in_thread")
@@ -69,7 +72,7 @@ def hang_in_thread(ctx: JobContext, payload: Any) -> None:
 
 @handler("hang_in_process", isolation="process")
 def hang_in_process(ctx: JobContext, payload: Any) -> None:
-    time.sleep(3600)
+    threading.Event().wait()
 
 
 @handler("progress")
