@@ -3,5 +3,5 @@
 select v.job, v.slot, v.token, v.kek, v.salt, v.wrapped,
     case when octet_length(v.body) <= %(most)s then v.body end
 from hivelog.vault v
-where v.job = any (%(jobs)s::uuid[]) and v.slot in (0, 2)
+where v.job = any (%(jobs)b::uuid[]) and v.slot in (0, 2)
 order by v.job, v.slot, v.token desc

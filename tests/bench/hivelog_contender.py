@@ -31,6 +31,10 @@ _VAULT = "select slot, count(*) from hivelog.vault group by slot"
 _FIRST_START = """
 select extract(epoch from min(recorded_at)) from hivelog.events where type = 'started'
 """
+# Positions that are not searchable yet; the last to catch up, since it takes a part of a processor only.
+_SEARCH_BEHIND = """
+select (select max(b.position) from hivelog.batches b) - s.position from hivelog.search_state s
+"""
 
 
 class Hivelog:
@@ -169,7 +173,9 @@ class Hivelog:
             with watched(pids) as peak:
                 self._post(made, base, 50, 10)
                 wait_until(lambda: self._scalar(LIVE) == 0, worker)
-            time.sleep(5)  # projections, thinning and the like come to rest
+            # What follows the log at leisure has caught up, and the rest of what comes after work is done.
+            wait_until(lambda: self._scalar(_SEARCH_BEHIND) == 0, serve)
+            time.sleep(5)
             return Resources(peak.mib, cpu_percent(pids, idle_seconds))
 
     def counts(self) -> Counts:
