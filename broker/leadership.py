@@ -14,10 +14,13 @@ from uuid import uuid4
 
 from .. import sql
 from ..events.pool import Pool
+from ..events.silence import heard_within
 
 # A leader that dies is replaced within LEASE + RENEW seconds.
 LEASE: Final = 6.0
 RENEW: Final = 2.0
+# Seconds to give leases back in: they run out by themselves, and whoever stops waits for it.
+_GIVING: Final = 2.0
 
 
 class Leadership:
@@ -39,4 +42,5 @@ class Leadership:
         """Let others have them at once."""
         parameters = {"duties": list(duties), "holder": self.holder}
         async with self._pool.connection() as connection:
-            await connection.execute(sql.load("leadership_release"), parameters)
+            with heard_within(connection.pgconn, _GIVING):
+                await connection.execute(sql.load("leadership_release"), parameters)

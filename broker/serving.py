@@ -16,6 +16,7 @@ import structlog
 from msgspec import Struct
 
 from ..settings import Settings
+from ..stopping import CLOSING
 from . import child
 from .engine import Engine
 from .registry import HandlerError, Registry, registry
@@ -51,7 +52,7 @@ async def run_worker(settings: Settings, options: WorkerOptions, prepare: Prepar
     # A turn makes thousands of short-lived objects; the collector's default would run ten times in each.
     gc.set_threshold(50_000, 20, 20)
     stop = asyncio.Event()
-    on_stop_signals(stop.set)
+    on_stop_signals(stop.set, within=settings.grace_seconds + CLOSING)
     async with contextlib.AsyncExitStack() as stack:
         engine = await open_engine(stack, settings, name="worker", prepare=prepare, stop=stop)
         return engine is None or await _work(engine, options, stop)
@@ -61,7 +62,7 @@ async def _work(engine: Engine, options: WorkerOptions, stop: asyncio.Event) -> 
     await engine.claims.start()
     try:
         worker = await make_worker(engine, registry, options)
-        on_stop_signals(worker.stop)
+        on_stop_signals(worker.stop, within=engine.settings.grace_seconds + CLOSING)
         if stop.is_set():
             worker.stop()
         await worker.run(await _queues(engine, registry, options.queues))

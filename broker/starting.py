@@ -11,7 +11,7 @@ import structlog
 
 from ..events.arrival import when_there
 from ..settings import Settings
-from ..stopping import stop_tasks
+from ..stopping import end_within, stop_tasks
 from .engine import Engine
 
 _log = structlog.get_logger(__name__)
@@ -19,11 +19,16 @@ _log = structlog.get_logger(__name__)
 Prepare = Callable[[], object]  # looks at the schema; blocking
 
 
-def on_stop_signals(call: Callable[[], object]) -> None:
-    """`call` for SIGTERM and SIGINT from now on."""
+def on_stop_signals(call: Callable[[], object], *, within: float) -> None:
+    """`call` for SIGTERM and SIGINT from now on; so many seconds after the first the process is over."""
     loop = asyncio.get_running_loop()
+
+    def told() -> None:
+        end_within(within)
+        call()
+
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, call)
+        loop.add_signal_handler(number, told)
 
 
 async def open_engine(

@@ -23,6 +23,7 @@ _log = structlog.get_logger(__name__)
 
 # Beyond the grace time: a worker writes the ends of what it ran, and leaves.
 _PATIENCE: Final = 12.0
+_OWN: Final = 8.0  # seconds after that, for what the supervisor itself has to close
 
 
 async def run_supervisor(
@@ -35,8 +36,9 @@ async def run_supervisor(
     """Supervise until told to stop; a PostgreSQL that is away is waited for. `prepare` looks at the schema.
     Raises what opening the engine raises."""
     stop, hurry = asyncio.Event(), asyncio.Event()
-    on_stop_signals(lambda: (hurry if stop.is_set() else stop).set())
-    workers = WorkerProcesses(command, environment, options.name, settings.grace_seconds + _PATIENCE)
+    patience = settings.grace_seconds + _PATIENCE
+    on_stop_signals(lambda: (hurry if stop.is_set() else stop).set(), within=patience + _OWN)
+    workers = WorkerProcesses(command, environment, options.name, patience)
     async with contextlib.AsyncExitStack() as stack:
         engine = await open_engine(stack, settings, name="supervise", prepare=prepare, stop=stop)
         if engine is not None:

@@ -15,11 +15,12 @@ from typing import Any, Final
 from rich.console import Console
 from rich.text import Text
 
+from ..stopping import CLOSING
+
 _PAUSES: Final = (0.5, 30.0)  # seconds before a child that died is started again: first, longest
 _HEALTHY: Final = 20.0  # seconds after which a child counts as running well
 _LAST: Final = 8.0  # seconds for a child that is to stop at once
 _LAST_LINES: Final = 0.5  # seconds
-_LATE: Final = 15.0  # seconds beyond the grace time until a child without a parent ends in any case
 _COLOURS: Final = ("cyan", "magenta", "yellow", "green", "blue")
 _TOLD: Final = 500  # bytes of what a child says of its end
 _LINE: Final = 256 * 1024  # bytes of a log line that are read at most
@@ -70,7 +71,7 @@ def end_with_parent() -> None:
             _last_words.append("its parent process ended")
         _heard.set()
         os.kill(os.getpid(), signal.SIGTERM)
-        time.sleep(float(os.environ.get("HIVELOG_GRACE_SECONDS") or 30) + _LATE)
+        time.sleep(float(os.environ.get("HIVELOG_GRACE_SECONDS") or 30) + CLOSING)
         os._exit(1)  # nobody is left who would kill what does not stop
 
     threading.Thread(target=watch, name="parent", daemon=True).start()

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from ..settings import Settings
-from ..stopping import stop_tasks
+from ..stopping import end_within, stop_tasks
 from .access import CODE_MINUTES, TOKEN_FILE, Access
 from .app import Application
 from .protocol import Protocol, WebSocketProtocol
@@ -22,6 +22,7 @@ _log = structlog.get_logger(__name__)
 
 # Connections that are still open then are cut.
 _GRACE: Final = 10
+_CLOSING: Final = 5  # seconds after that
 _BACKLOG: Final = 2048
 
 
@@ -34,6 +35,7 @@ class Server(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """uvicorn would raise the signal again at the end; but who was told to stop, and did, did well."""
+        end_within(_GRACE + _CLOSING)
         super().handle_exit(sig, frame)
         self._captured_signals.clear()
 
