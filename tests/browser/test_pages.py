@@ -56,6 +56,21 @@ def test_axe_finds_nothing_serious(browser: Browser, site: Site, scheme: str) ->
         assert found == {}
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_the_api_has_no_barriers(browser: Browser, site: Site, scheme: str) -> None:
+    """All of it, as it is opened and with an operation that one tries out: no rule is left out."""
+    with visiting(browser, site, color_scheme=scheme) as visit:
+        page = visit.open("/docs")
+        expect(page.get_by_role("heading", name="Hivelog")).to_be_visible()
+        expect(page.get_by_role("combobox", name="Server")).to_be_visible()
+        assert axe.serious(page) == []
+        page.locator("#operations-jobs-post_queue_queue_jobs .opblock-summary-control").click()
+        expect(page).to_have_url(re.compile("#/jobs/post_queue_queue_jobs$"))
+        page.get_by_role("button", name="Try it out").click()
+        expect(page.get_by_role("textbox", name="Request body")).to_be_visible()
+        assert axe.serious(page) == []
+
+
 def test_the_login_page_has_no_barriers(browser: Browser, site: Site) -> None:
     visit = Visit(browser, site)
     assert axe.serious(visit.open("/")) == []
