@@ -131,7 +131,8 @@ class SimLog:
         flight = self.send(parts)
         return self.read(flight, await self.landed(flight))
 
-    def send(self, parts: list[Part]) -> Flight:
+    def send(self, parts: list[Part], encoded: object = None) -> Flight:
+        """`encoded` is what PostgreSQL would be sent; here the parts are."""
         flight = Flight(self._line.rng.randbytes(16), self.head, parts)
         if self.connected:
             flight.answer = asyncio.ensure_future(self._written(flight))
