@@ -18,6 +18,9 @@ class Pool(AsyncConnectionPool[Connection]):
 
     A request asks several times, and whoever must answer within two seconds cannot wait out each. After a
     wait in vain, and connecting having failed, the next callers get what is there at once, or nothing.
+
+    Connections of a time in which the server only read are not found out one by one, each at the cost of a
+    request: once a write was refused, those that only read are replaced before anybody gets them.
     """
 
     _away_until = float("-inf")
@@ -27,12 +30,18 @@ class Pool(AsyncConnectionPool[Connection]):
         """Raises PoolTimeout."""
         away = time.monotonic() < self._away_until
         try:
-            connection = await super().getconn(_AT_ONCE if away else timeout)
+            connection = await self._current(_AT_ONCE if away else timeout)
         except PoolTimeout:
             if self._failures() > self._failed_before:
                 self._away_until = time.monotonic() + _AWAY
             raise
         self._away_until, self._failed_before = float("-inf"), self._failures()
+        return connection
+
+    async def _current(self, timeout: float | None) -> Connection:
+        while (connection := await super().getconn(timeout)).outdated:
+            await connection.close()
+            await self.putconn(connection)  # which makes another in its place
         return connection
 
     def _failures(self) -> int:
@@ -55,6 +64,7 @@ async def configure(connection: Connection) -> None:
     """Autocommit, prepared statements, timeouts."""
     await connection.set_autocommit(True)
     connection.prepare_threshold = 2
+    connection.born = time.monotonic()
     await connection.execute(_SETTINGS)
 
 
