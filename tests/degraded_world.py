@@ -26,10 +26,10 @@ FEED = HEADERS | {"accept": "text/event-stream"}
 
 
 class Site:
-    """The processes' environment, and an HTTP client."""
+    """The processes' environment and what they log, and an HTTP client."""
 
-    def __init__(self, environment: dict[str, str]) -> None:
-        self.environment = environment
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.environment, self._log = environment, log
         self.queues = ["orders"]
         self.port = free_port()
         self.bases = [self.base]  # servers that a client may turn to
@@ -45,7 +45,8 @@ class Site:
     @contextlib.contextmanager
     def process(self, *arguments: str) -> Any:
         command = [sys.executable, "-P", "-m", "hivelog.cli", *arguments]
-        process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL)
+        with self._log.open("ab") as log:
+            process = subprocess.Popen(command, env=self.environment, stdout=subprocess.DEVNULL, stderr=log)
         try:
             yield process
         finally:
@@ -55,6 +56,10 @@ class Site:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+
+    def said(self) -> str:
+        """What all of them have logged."""
+        return self._log.read_text()
 
     def serve(self, port: int | None = None) -> Any:
         return self.process("serve", "--port", str(port or self.port))
@@ -117,7 +122,7 @@ class Site:
                 return number
             payload = {"file": str(file), "n": number, "seconds": seconds}
             while not await self.put(f"key-{number}", payload):
-                await asyncio.sleep(0.2)
+                await asyncio.sleep(0.2)  # as a client pauses before it asks again
             await asyncio.sleep(every)
         return jobs
 
@@ -144,9 +149,12 @@ async def site(database: str, redis_url: str, data: Path, **more: str) -> AsyncI
         "HIVELOG_HEARTBEAT_SECONDS": "1", "HIVELOG_DEAD_AFTER_SECONDS": "3", "LOG_LEVEL": "WARNING",
         "PYTHONPATH": str(Path(__file__).parents[1]), **more,
     }  # fmt: skip
-    made = Site(environment)
-    async with made.client:
-        yield made
+    made = Site(environment, data / "log")
+    try:
+        async with made.client:
+            yield made
+    finally:
+        print(made.said(), file=sys.stderr)  # shown of a test that failed
 
 
 class Follower:

@@ -10,6 +10,7 @@ from pathlib import Path
 import httpx
 import psycopg
 from hivelog.stopping import stop_tasks
+from simulated_clock import Clock
 
 from .degraded_world import Follower, busy_share, cpu_seconds, site
 from .proxy import proxied
@@ -59,7 +60,9 @@ async def followed(database: str, follower: Follower) -> None:
     await until(all_seen, 30)
 
 
-async def test_postgres_goes_and_comes_back_under_load(database: str, redis_url: str, tmp_path: Path) -> None:
+async def test_postgres_goes_and_comes_back_under_load(
+    database: str, redis_url: str, tmp_path: Path, clock: Clock
+) -> None:
     file = tmp_path / "runs"
     async with proxied(database, tmp_path) as proxy, site(proxy.url, redis_url, tmp_path) as here:
         follower = Follower(here)
@@ -88,9 +91,15 @@ async def test_postgres_goes_and_comes_back_under_load(database: str, redis_url:
             assert {answer.headers["retry-after"] for answer in answers} == {"1"}
             assert (await here.component("database"))[::2] == (503, "unhealthy")
             assert (await here.client.get("/health/live")).status_code == 200
-            before = cpu_seconds(serve, worker)
-            await asyncio.sleep(4)  # more than dead-after: it really has to pass, and what is done meanwhile is measured
-            share = busy_share(before, cpu_seconds(serve, worker), 4)
+            clock.advance(4)  # dead-after is 3 s
+            before, began, refused = cpu_seconds(serve, worker), time.monotonic(), here.answered[503]
+
+            async def kept_asking() -> bool:
+                """The client has asked for its job some 15 times, five times a second."""
+                return here.answered[503] >= refused + 15
+
+            await until(kept_asking, 60)
+            share = busy_share(before, cpu_seconds(serve, worker), time.monotonic() - began)
             print(f"processors used by both while it was away: {share:.3f}")
             assert here.answered[503] > len(READS)
             assert here.slowest < 2, "a caller is told within two seconds"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -71,6 +70,14 @@ async def test_a_server_that_only_reads_is_an_outage_for_writes_alone(
         async def runs_now() -> bool:
             return await status() == "processing"
 
+        async def dead_after_over() -> bool:
+            """The worker counts as dead by now, and its loss could not be written."""
+            said = here.said().splitlines()
+            return any("reaper_interrupted" in line and "read-only transaction" in line for line in said)
+
+        async def late_waits() -> bool:
+            return "waiting_for_postgresql" in here.said()
+
         await until(runs_now)
         with only_reading(database):
 
@@ -84,7 +91,8 @@ async def test_a_server_that_only_reads_is_an_outage_for_writes_alone(
             assert await status() == "processing", "reads are answered"
             go.touch()  # its result has to wait
             with here.worker("late") as late:
-                await asyncio.sleep(4)  # more than dead-after: this time must really pass
+                await until(dead_after_over, 60)
+                await until(late_waits, 60)
                 assert (serve.poll(), worker.poll(), late.poll()) == (None, None, None)
             assert await status() == "processing"
             health = (await here.client.get("/health")).json()["components"]

@@ -17,6 +17,7 @@ import psycopg
 import pytest
 from cli_world import TOKEN, environment_of, free_port
 from hivelog.events.arrival import is_away
+from simulated_clock import Clock
 
 from .proxy import proxied
 from .test_worker import MODULE, beaten, opened
@@ -27,6 +28,8 @@ COMMANDS = {
     "worker": ["worker", "--handlers", MODULE, "--queue", "default"],
     "supervise": ["supervise", "--handlers", MODULE, "--queue", "default"],
 }
+# What each says when it finds the database gone.
+CUT_OFF = {"serve": "reaper_interrupted", "worker": "heartbeat_failed", "supervise": "supervisor_interrupted"}
 
 
 class Started:
@@ -84,7 +87,7 @@ def started(tmp_path: Path, redis_url: str) -> Iterator[Started]:
 
 
 async def test_all_wait_for_postgres_and_go_on_by_themselves(
-    database: str, redis_url: str, started: Started, tmp_path: Path
+    database: str, redis_url: str, started: Started, tmp_path: Path, clock: Clock
 ) -> None:
     """Redis is away all the time: jobs are claimed by SQL."""
     async with opened(database, redis_url) as bench:
@@ -125,8 +128,10 @@ async def test_all_wait_for_postgres_and_go_on_by_themselves(
         await until(ran, 30)
 
         # Away again, for longer than dead-after: nobody is ended for it, and nobody is started twice.
+        before = {name: started.said(name).count(sign) for name, sign in CUT_OFF.items()}
         proxy.cut(refuse=True)
-        await asyncio.sleep(4)  # it really has to pass
+        await until(lambda: all(started.said(n).count(sign) > before[n] for n, sign in CUT_OFF.items()), 30)
+        clock.advance(4)
         proxy.restore()
         await until(all_work, 60)
         with psycopg.connect(database, autocommit=True) as connection:

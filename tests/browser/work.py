@@ -33,7 +33,7 @@ async def slow_report(ctx: JobContext, payload: dict[str, Any]) -> None:
     """Says how far it is, and never comes to an end by itself."""
     for step in range(100_000):
         await ctx.progress(min(95, payload.get("from", 5) + step), f"page {step + 1}")
-        await asyncio.sleep(1)
+        await asyncio.sleep(1)  # what a page takes: somebody watches meanwhile
 
 
 @handler("send_mail", queue="notifications")
