@@ -35,7 +35,7 @@ _ALL_QUIET = 5.0  # else so often
 # A job whose events come in one batch is written once. So folding waits for a pause in the log, told by two
 # looks at its head, but no longer than a poll; while nothing happens it looks less often.
 _PAUSE = 0.015
-_IDLE = 0.5
+_IDLE = 0.25
 _LONGEST_PAUSE = 60.0  # between tries of a projection that fails
 _LOOK = 0.05  # how often a waiter looks for another process's progress
 # After a round comes a rest of so many times its length, unless somebody waits: few events cost as much as

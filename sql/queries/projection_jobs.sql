@@ -13,12 +13,6 @@ with moved as (
     update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
     where c.name = 'jobs' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
-), batch as materialized (
-    select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt,
-        e.body_size, e.correlation, e.data
-    from hivelog.events_between(%(after)s, %(upto)s) e
-    where e.type <= 'payload_erased'
-        and exists (select from moved)
 ), folded as materialized (
     select f.*, case when f.plain and f.created_at < (f.spec ->> 'scheduled_for')::timestamptz
         then (f.spec ->> 'scheduled_for')::timestamptz end as due_at
@@ -36,7 +30,8 @@ with moved as (
             (array_agg(b.data) filter (where b.type = 'enqueued'))[1] as spec,
             bool_and(b.type in ('enqueued', 'started', 'completed'))
                 and count(*) filter (where b.type = 'started') < 2 as plain
-        from batch b
+        from hivelog.events_between(%(after)s, %(upto)s) b
+        where b.type <= 'payload_erased' and exists (select from moved)
         group by b.stream
     ) f
 ), old as materialized (
@@ -85,8 +80,10 @@ with moved as (
                     (b.data ->> 'scheduled_for')::timestamptz <= b.recorded_at, false)
                 else false
             end as able
-        from batch b
-        where b.stream in (select f.id from folded f where not f.plain)
+        from hivelog.events_between(%(after)s, %(upto)s) b
+        -- Read a second time only where there are any: to keep a batch for that costs all the others more.
+        where exists (select from folded f where not f.plain)
+            and b.type <= 'payload_erased' and b.stream in (select f.id from folded f where not f.plain)
     ) b
     window w as (partition by b.stream order by b.version rows unbounded preceding)
 ), told as materialized (
@@ -283,8 +280,12 @@ with moved as (
         from (
             select coalesce(b.queue, 0) as queue, floor(date_part('epoch', b.recorded_at))::bigint as second,
                 count(*)::integer as n
-            from batch b
-            where b.type in ('completed', 'failed', 'expired') or b.type = 'lost' and b.data ->> 'to' = 'failed'
+            from (
+                select f.queue, f.ended_at as recorded_at from plain_jobs f where f.ended_at is not null
+                union all
+                select r.queue, r.recorded_at from running r
+                where r.type in ('completed', 'failed', 'expired') or r.type = 'lost' and r.data ->> 'to' = 'failed'
+            ) b
             group by floor(date_part('epoch', b.recorded_at))::bigint, grouping sets ((b.queue), ())
         ) e
         group by e.queue, e.second / 60

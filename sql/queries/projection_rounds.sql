@@ -10,12 +10,6 @@ with moved as (
     update hivelog.checkpoints c set position = %(upto)s, updated_at = hivelog.now()
     where c.name = 'rounds' and c.generation = %(generation)s and c.position = %(after)s
     returning 1
-), batch as materialized (
-    select e.stream, e.version, e.position, e.recorded_at, e.type, e.actor, e.queue, e.attempt, e.data
-    from hivelog.events_between(%(after)s, %(upto)s) e
-    where e.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled',
-            'expired', 'lost', 'released', 'requeued', 'rescheduled')
-        and exists (select from moved)
 ), folded as materialized (
     select b.stream as id, min(b.version) = 1 as new, max(b.queue) as queue,
         min(b.position) filter (where b.type = 'enqueued') as began,
@@ -28,7 +22,10 @@ with moved as (
         max(b.recorded_at) filter (where b.type = 'completed') as ended_at,
         (array_agg(b.data) filter (where b.type = 'enqueued'))[1] as spec,
         bool_and(b.type in ('enqueued', 'started', 'completed')) as plain
-    from batch b
+    from hivelog.events_between(%(after)s, %(upto)s) b
+    where b.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled', 'expired',
+            'lost', 'released', 'requeued', 'rescheduled')
+        and exists (select from moved)
     group by b.stream
 ), plain_new as (
     select f.*, y.id as type, (f.spec ->> 'priority')::smallint as priority,
@@ -80,8 +77,12 @@ with moved as (
                     (b.data ->> 'scheduled_for')::timestamptz <= b.recorded_at)::integer
         end as able,
         case when b.type in ('enqueued', 'rescheduled') then (b.data ->> 'priority')::smallint end as priority
-    from batch b
-    where b.stream in (select f.id from folded f where not f.plain)
+    from hivelog.events_between(%(after)s, %(upto)s) b
+    -- Read a second time only where there are any: to keep a batch for that costs all the others more.
+    where exists (select from folded f where not f.plain)
+        and b.stream in (select f.id from folded f where not f.plain)
+        and b.type in ('enqueued', 'queued', 'started', 'completed', 'retry_scheduled', 'failed', 'cancelled', 'expired',
+            'lost', 'released', 'requeued', 'rescheduled')
 ), numbered as materialized (
     select m.*, count(*) filter (where m.begins) over w as round, count(m.able) over w as steps,
         count(m.priority) over w as priorities
