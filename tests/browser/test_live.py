@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import httpx
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from .conftest import Visit, visiting
 from .sites import Site, until
@@ -74,3 +74,21 @@ def test_an_expired_session_asks_for_a_login(browser: Browser, own_site: Site) -
     expect(page.get_by_label("Access token")).to_be_visible()
     visit.context.close()
     own_site.cookies = None
+
+
+def test_sums_have_the_minute_that_is_not_over(visit: Visit) -> None:
+    """It is not drawn, where it would look like a collapse; but who failed in it has failed."""
+
+    def told(route: Route) -> None:
+        answer = route.fetch()
+        data = answer.json()
+        of = data["series"][0]
+        zero = [0] * len(data["times"])
+        of |= {"expired": zero, "completed": [*zero[:-2], 6, 0], "enqueued": [*zero[:-2], 8, 0], "failed": [*zero[:-1], 2]}
+        route.fulfill(response=answer, json=data)
+
+    page = visit.context.new_page()
+    page.route("**/stats/series*", told)
+    page.goto("/")
+    expect(page.get_by_text("2 failed, 25.0%")).to_be_visible()
+    expect(page.get_by_label("In the last 1 h: completed 6, enqueued 8, failed 2.")).to_be_visible()

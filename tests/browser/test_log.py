@@ -87,3 +87,13 @@ def seen(page: Page) -> tuple[int, int]:
     found = re.search(r"(\d+) events back to position (\d+)", said)
     assert found is not None, said
     return int(found[1]), int(found[2])
+
+
+def test_a_deleted_queue_is_found_in_the_log(visit: Visit, site: Site) -> None:
+    site.ask("PUT", "/queue/letters", {})
+    site.ask("DELETE", "/queue/letters")
+    page = visit.open("/#/queue/letters")
+    expect(page.locator(".empty")).to_contain_text("its name is another. See all queues, or what the log has of it.")
+    page.get_by_role("link", name="what the log has of it").click()
+    expect(page.get_by_label("Queue", exact=True)).to_have_value("letters")
+    expect(page.locator(".log .event")).to_have_count(2)

@@ -41,15 +41,14 @@ export function useSeries(span, query = {}) {
 const seen = new WeakMap(); // an answer -> what is shown of it, the same object each time
 
 // Without a last short bucket that is not over: it would look like a collapse. Where nothing was before, it is all there is.
+// A series' `all` has it: sums leave nothing out.
 function whole(data) {
   if (seen.has(data)) return seen.get(data);
   const open = data.step <= 900 && Date.parse(data.times.at(-1)) + data.step * 1000 > Math.min(Date.parse(data.timestamp), now())
     && data.series.some(({ enqueued, started }) => [...enqueued.slice(0, -1), ...started.slice(0, -1)].some(Boolean));
   const cut = (values) => (Array.isArray(values) ? values.slice(0, -1) : values);
-  const shown = !open ? data : {
-    ...data, times: cut(data.times),
-    series: data.series.map((of) => Object.fromEntries(Object.entries(of).map(([name, values]) => [name, cut(values)]))),
-  };
+  const drawn = (of) => (open ? Object.fromEntries(Object.entries(of).map(([name, values]) => [name, cut(values)])) : of);
+  const shown = { ...data, times: open ? cut(data.times) : data.times, series: data.series.map((of) => ({ ...drawn(of), all: of })) };
   seen.set(data, shown);
   return shown;
 }

@@ -23,7 +23,7 @@ export function success({ completed, failed, expired }) {
 function ofSpan(series) {
   const of = series?.series[0];
   if (!of) return { rate: null, failed: null, p50: null, p95: null };
-  return { rate: success(of), failed: sum(of.failed) + sum(of.expired), p50: last(of.run_p50), p95: last(of.run_p95), line: of };
+  return { rate: success(of.all), failed: sum(of.all.failed) + sum(of.all.expired), p50: last(of.run_p50), p95: last(of.run_p95), line: of };
 }
 
 export function Figures({ series, queues, workers }) {

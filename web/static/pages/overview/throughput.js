@@ -26,12 +26,12 @@ export function Throughput({ series }) {
 
 function Lines({ data }) {
   const [of] = data.series;
-  const failed = of.failed.map((count, n) => count + of.expired[n]);
+  const failed = ({ failed, expired }) => failed.map((count, n) => count + expired[n]);
   const lines = [
-    { name: "Completed", values: of.completed, color: "--good", fill: true },
-    { name: "Enqueued", values: of.enqueued, color: "--info" },
-    { name: "Failed", values: failed, color: "--bad" },
-  ].map((line) => ({ ...line, total: sum(line.values) }));
+    { name: "Completed", of: ({ completed }) => completed, color: "--good", fill: true },
+    { name: "Enqueued", of: ({ enqueued }) => enqueued, color: "--info" },
+    { name: "Failed", of: failed, color: "--bad" },
+  ].map(({ of: values, ...line }) => ({ ...line, values: values(of), total: sum(values(of.all)) }));
   const label = `In the last ${SPANS[span.value].name}: ${lines.map(({ name, total }) => `${name.toLowerCase()} ${number(total)}`).join(", ")}.`;
   return html`<${Chart} times=${data.times} lines=${lines} step=${data.step} label=${label} height=${HEIGHT} format=${number} whole />`;
 }
