@@ -141,7 +141,9 @@ async def test_an_action_whose_process_died_is_taken_up_by_another(
     dying = Actions(*args, at_once=100, chunk=20)
     result = await dying.run("cancel", {"queue": "default"}, actor="user:test")
     assert (result.changed, result.matched) == (None, 1000)
-    await asyncio.sleep(0.1)
+    query = "select exists (select from hivelog.events where type = 'cancelled')"
+    with psycopg.connect(database, autocommit=True) as probe:
+        await until(lambda: probe.execute(query).fetchone() == (True,))
     for task in list(dying._tasks.values()):  # as kill -9 would: nothing is released, nothing is said
         task.cancel()
     await asyncio.sleep(0)

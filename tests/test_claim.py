@@ -251,7 +251,6 @@ async def test_an_idle_worker_is_woken_once(database: str, redis_url: str) -> No
         await bench.claims.start()
         await until(lambda: bench.raw.pubsub_numsub(PREFIX + b"wake")[0][1] == 1)
         await bench.claim(1)
-        await asyncio.sleep(0.05)
         await bench.claim(1)
         waiting = asyncio.ensure_future(bench.claims.wait_for_wake([bench.desk.queue], 5))
         await asyncio.sleep(0)

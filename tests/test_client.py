@@ -13,6 +13,7 @@ import pytest
 from client_world import World, opened
 from hivelog import Client
 from simulated_clock import Clock
+from web_world import until
 
 
 @pytest.fixture
@@ -163,7 +164,7 @@ async def test_waiting_ends_when_the_job_does_for_all_who_wait(world: World) -> 
 async def test_waiting_takes_failures_and_cancellations_for_ends(world: World) -> None:
     cancelled = await world.client.enqueue("default", "echo", 1)
     waiting = asyncio.create_task(world.client.wait(cancelled.id, timeout=20))
-    await asyncio.sleep(0.05)
+    await until(lambda: bool(world.client._backend._watcher._waiting))
     await world.client.cancel(cancelled.id)
     assert (await waiting).status == "cancelled"
     failing = await world.client.enqueue("default", "fail", 1, max_retries=0)

@@ -125,10 +125,18 @@ async def test_the_running_scheduler_wakes_for_what_this_process_adds(
 ) -> None:
     monkeypatch.setattr("hivelog.broker.scheduler.POLL", 60.0)  # it would be far too late
     running = scheduler(backend)
+    pause, waits = running._pause, asyncio.Event()
+
+    async def paused(moved: bool) -> float:
+        seconds = await pause(moved)
+        waits.set()
+        return seconds
+
+    monkeypatch.setattr(running, "_pause", paused)
     backend.appender.listeners.append(running.appended)
     task = asyncio.create_task(running.run())
     try:
-        await asyncio.sleep(0.1)  # it has looked, found nothing and waits
+        await asyncio.wait_for(waits.wait(), 30)  # it has looked, and found nothing
         began = time.monotonic()
         await enqueue(backend, scheduled_for=later(0.2))
         while types(database)[-1] != "queued":

@@ -98,7 +98,7 @@ class World:
         operators = [asyncio.ensure_future(self._operate()) for _ in range(3)]
         chaos = asyncio.ensure_future(self._break_things())
         while self.loop.steps < steps and self.checker.violation is None:
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.1)  # of the simulated loop's time, as everywhere here
         for task in (chaos, *operators, *producers):
             task.cancel()
         await self._end(background)
