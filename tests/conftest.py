@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import logging
 import os
 import time
 from collections.abc import Iterator
@@ -162,6 +163,20 @@ def loggers_follow_the_setup() -> Iterator[None]:
             lambda *args, **settings: configure(*args, **{**settings, "cache_logger_on_first_use": False}),
         )  # fmt: skip
         yield
+
+
+@pytest.fixture(autouse=True)
+def logging_of_its_own(loggers_follow_the_setup: None) -> Iterator[None]:
+    """What a command set up goes with its test: its lines went to a stream that is closed by then."""
+    root, config = logging.getLogger(), structlog.get_config() if structlog.is_configured() else None
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    if config is None:
+        structlog.reset_defaults()
+    else:
+        structlog.configure(**config)
 
 
 @pytest.fixture(autouse=True)
