@@ -111,6 +111,8 @@ class JobCommands:
         actor_id = await self._names.actor_id(actor)
         for _ in range(ATTEMPTS):
             state, now, key = await self._load(job, sealing=body is not None)
+            if isinstance(command, Retry):
+                await self._require_queue(state.queue)
             decision = decide(state, command, now)
             if isinstance(decision, Refusal):
                 raise Rejected(decision.code, decision.reason, {"status": state.status})
@@ -124,6 +126,15 @@ class JobCommands:
                 position = outcome.positions["m"][0]
                 return Done(job, _after(decision, state), decision.event, position, state.version + 1)
         raise Rejected("conflict", "the job changed at the same time; try again")
+
+    async def _require_queue(self, queue: int) -> None:
+        """A job that waits in a deleted queue would be seen by nobody."""
+        name = await self._names.queue_name(queue)
+        if await self._names.queue(name) is None:
+            await self._names.refresh()
+            if await self._names.queue(name) is None:
+                why = f"its queue {name!r} was deleted: make it again first"
+                raise Rejected("conflict", why, {"queue": name})
 
     async def _load(self, job: bytes, *, sealing: bool) -> tuple[JobState, int, JobKey | None]:
         async with self._pool.connection() as connection:

@@ -95,3 +95,20 @@ async def test_who_is_limited_to_it_still_sees_its_jobs(world: World, database: 
     assert {event["queue"] for event in events} == {NAME}
     others = await world.client.get(f"/job/{job}/history", headers=token(database, ["read"], ["default"]))
     assert others.status_code == 404
+
+
+async def test_nothing_lives_again_in_it(world: World) -> None:
+    """It would wait for ever, and nobody would see it."""
+    await world.client.put(f"/queue/{NAME}", json={})
+    job, other = [(await world.enqueue(NAME))["id"] for _ in range(2)]
+    chosen = {"action": "cancel", "filter": {"ids": [job, other]}}
+    action = (await world.client.post("/jobs/actions", json=chosen)).json()["action_id"]
+    assert (await world.client.delete(f"/queue/{NAME}")).status_code == 200
+    answer = await world.client.post(f"/job/{job}/retry")
+    assert (answer.status_code, answer.json()["error"]) == (409, f"its queue '{NAME}' was deleted: make it again first")
+    undone = (await world.client.post(f"/actions/{action}/undo", json={})).json()
+    assert (undone["changed"], undone["refused"]) == (0, 2)
+    assert (await get(world, f"/job/{job}"))["job"]["status"] == "cancelled"
+    await world.client.put(f"/queue/{NAME}", json={})
+    assert (await world.client.post(f"/job/{job}/retry")).status_code == 200
+    assert (await get(world, f"/job/{job}"))["job"]["status"] == "queued"

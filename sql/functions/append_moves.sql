@@ -4,7 +4,7 @@
 --   new_priority, new_due_at, retry, attempt, enqueued, size, expires_at, spec (ended jobs bring them),
 --   data, slot, body, digest (base64), body_size}]
 -- Guard: the live row with that key and version, the lease with that token, or the version of an ended
--- job and that its last event is an end. Refusals are `conflict`: reload, decide again.
+-- job and that its last event is an end; nothing lives again in a deleted queue. Refusals are `conflict`: reload, decide again.
 create or replace function hivelog.append_moves(
     moves jsonb, h bigint, t timestamptz,
     out refused_n integer[], out refused_code text[], out accepted integer,
@@ -53,7 +53,9 @@ create or replace function hivelog.append_moves(
         ) e
         -- The version alone would do, were it not for logs that lost their tail: there a job can stand at
         -- the same version and be alive.
-        where e.turn = 1 and (
+        where e.turn = 1
+            and (e.target = 'none' or exists (select from hivelog.queues x where x.id = e.queue and not x.deleted))
+            and (
             select v.version = e.version and (
                 v.type in ('completed', 'failed', 'cancelled', 'expired', 'payload_erased')
                 or v.type = 'lost' and v.data ->> 'to' in ('failed', 'cancelled'))

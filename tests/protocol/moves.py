@@ -71,6 +71,8 @@ class Moves(Writer):
         if not _is_end(stream[-1]):
             return None
         assert move.queue is not None
+        if move.target != "none" and self._tables.queues[move.queue].deleted:
+            return None
         return Row(
             job, move.queue, move.type or 0, move.priority or 0, stream[-1].version, move.attempt or 0, 0,
             move.size or 0, move.enqueued or 0,
