@@ -187,6 +187,10 @@ def test_a_restore_begins_one_epoch() -> None:
     told = put_back(EPOCH)
     assert len(restores.faults_of(told, restored(told, copied_at=2500), [True])) == 1
     assert len(restores.faults_of(told, [], [])) == 1
+    # PostgreSQL was away again before anybody wrote: who knew better may have gone meanwhile.
+    told = put_back((JOB, "completed", {}))
+    told.times[-1] += 60_000
+    assert restores.faults_of(told, restored(told), [True]) == []
 
 
 def test_a_job_that_ended_in_the_lost_tail_may_run_again() -> None:

@@ -42,6 +42,11 @@ class Restore:
         """The same for a run of a handler that began then: its start was answered before."""
         return token > self.head and self.since < began < self.back + _WAKING
 
+    def went_on(self, log: Story) -> bool:
+        """Whether the log was written to as soon as the copy ran."""
+        soon = self.killed_at + (self.back - self.killed + _NOTICED) * 1000
+        return bisect_left(log.times, self.killed_at) < bisect_left(log.times, soon)
+
 
 def of(facts: Iterable[Fact], log: Story) -> list[Restore]:
     """In order."""
@@ -81,8 +86,9 @@ def faults_of(log: Story, restores: list[Restore], evident: list[bool]) -> list[
     sinces = [*(each.since for each in restores), float("inf")]
     for each, until, since, cost in zip(restores, ends[1:], sinces[1:], evident, strict=True):
         begun = [epoch for epoch, at in log.epochs if each.killed_at <= at < until]
-        # The next one may take the new epoch away again.
-        least = 1 if (cost or each.new_timeline) and since > each.back + _NOTICED else 0
+        # The next one may take the new epoch away again. And where PostgreSQL was soon gone once more, those who
+        # knew better may have gone with it, and Redis been put back too: then nobody can tell.
+        least = 1 if (cost or each.new_timeline) and since > each.back + _NOTICED and each.went_on(log) else 0
         if not least <= len(begun) <= 1:
             faults.append(f"{len(begun)} epochs began after the restore to position {each.head}: {begun}")
     before = [epoch for epoch, at in log.epochs if at < ends[0]]
