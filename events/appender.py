@@ -54,6 +54,7 @@ class Appender:
         self._following: list[_Waiting] = []  # the next batch, where it is taken and encoded already
         self._encoded: Encoded | None = None
         self._rows = self._bytes = 0
+        self._rows_flying = 0  # of a batch whose answer is on its way
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._down: Exception | None = None
@@ -156,12 +157,13 @@ class Appender:
             encoded = None
             self._put_back()
             self._flying = [] if self._doubted else self._take()
+        self._rows_flying = sum(part.weight[0] for part, _ in self._flying)
         return self.log.send([part for part, _ in self._flying], encoded) if self._flying else None
 
     @property
     def _full(self) -> bool:
         """Whether the next batch will not become larger by waiting until the one under way has landed."""
-        return bool(self._flying) and self._encoded is None and self._rows >= self._most()
+        return self._rows_flying > 0 and self._encoded is None and self._rows >= self._most()
 
     def _follow(self) -> None:
         if self._full:
@@ -184,6 +186,7 @@ class Appender:
             row = await self.log.landed(flight)
         except BaseException as error:
             self._put_back()
+            self._rows_flying = 0  # what comes now waits to see what becomes of it
             await self._handle(error, batch)
             return self._send()
         following = self._send()
@@ -193,7 +196,7 @@ class Appender:
     def _most(self) -> int:
         """Rows of the next batch. Those who wait and those who were answered right now, and come again, are
         best two halves, of which one is on its way while the other gets ready. Left alone, 3 and 47 stay."""
-        landed = sum(part.weight[0] for part, _ in self._flying)
+        landed = self._rows_flying
         return min(_BATCH_ROWS, -(-(self._rows + landed) // 2)) if landed else _BATCH_ROWS
 
     def _take(self) -> list[_Waiting]:

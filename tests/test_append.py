@@ -286,6 +286,18 @@ async def test_a_full_batch_is_encoded_beside_the_one_under_way_and_keeps_its_pl
         assert all(isinstance(each, DatabaseUnavailable) for each in told), told
         assert (appender._rows, appender._bytes) == (0, 0)
         proxy.restore()
+        while not appender.available:
+            await asyncio.sleep(0.01)
+        proxy.cut(refuse=True)
+        sent = [appender.post(part(desk.enqueue()))]
+        while appender.log.connected:
+            await asyncio.sleep(0)
+        assert appender.available, "it still tries"
+        sent += [appender.post(part(desk.enqueue())) for _ in range(3)]  # not taken: they are told of the outage
+        async with asyncio.timeout(10):
+            told = await asyncio.gather(*sent, return_exceptions=True)
+        assert all(isinstance(each, DatabaseUnavailable) for each in told), told
+        proxy.restore()
         await appender.stop()
     assert rows(database, "select max(position) from hivelog.events") == [(8,)]
     assert_intact(database)
