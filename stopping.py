@@ -24,6 +24,7 @@ _log = structlog.get_logger(__name__)
 _TRIES: Final = 3
 _PATIENCE: Final = 1.0
 _LAST_WORD: Final = 1.0  # seconds: whoever reads what we say may hang as well
+_END: Final = "end of the process"
 # Seconds beyond the grace time in which a process writes and closes what it has to.
 CLOSING: Final = 15.0
 
@@ -48,9 +49,12 @@ def end_within(seconds: float) -> None:
     """This process was told to stop: in so many seconds it is over, whatever it waits for then.
 
     A PostgreSQL that hangs answers nobody, and what closes in good order asks it several things, one after
-    the other. Nothing is lost that the log has: leases of duties and of sessions run out.
+    the other. Nothing is lost that the log has: leases of duties and of sessions run out. Told again, it has
+    no longer.
     """
-    threading.Thread(target=_end, args=(seconds,), name="end", daemon=True).start()
+    if any(thread.name == _END for thread in threading.enumerate()):
+        return
+    threading.Thread(target=_end, args=(seconds,), name=_END, daemon=True).start()
 
 
 def _end(seconds: float) -> None:

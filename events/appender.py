@@ -51,7 +51,7 @@ class Appender:
         self._max_waiting, self._max_bytes = max_waiting, max_bytes
         self._waiting: deque[_Waiting] = deque()
         self._flying: list[_Waiting] = []
-        self._following: list[_Waiting] = []  # the next batch, where it is taken and encoded already
+        self._following: list[_Waiting] = []  # the next batch, where it is known already
         self._encoded: Encoded | None = None
         self._rows = self._bytes = 0
         self._rows_flying = 0  # of a batch whose answer is on its way
@@ -150,28 +150,25 @@ class Appender:
 
     def _send(self) -> Flight | None:
         """The next batch on its way, if anything waits."""
-        encoded, self._encoded = self._encoded, None
-        if encoded is not None and not self._doubted and all(p.fits(self.log.epoch) for p in encoded.parts):
-            self._flying, self._following = self._following, []
-        else:
-            encoded = None
+        if self._doubted or not all(part.fits(self.log.epoch) for part, _ in self._following):
             self._put_back()
-            self._flying = [] if self._doubted else self._take()
+        encoded = self._encoded
+        if not self._following and not self._doubted:
+            self._following = self._take()
+        self._flying, self._following, self._encoded = self._following, [], None
         self._rows_flying = sum(part.weight[0] for part, _ in self._flying)
         return self.log.send([part for part, _ in self._flying], encoded) if self._flying else None
 
     @property
     def _full(self) -> bool:
-        """Whether the next batch will not become larger by waiting until the one under way has landed."""
-        return self._rows_flying > 0 and self._encoded is None and self._rows >= self._most()
+        """Whether half of those who are about wait already: then the next batch need not wait for more."""
+        return self._rows_flying > 0 and not self._following and self._rows >= self._most()
 
     def _follow(self) -> None:
         if self._full:
             self._following = self._take()
             with contextlib.suppress(Exception):  # what cannot be encoded is told when it is sent
                 self._encoded = self.log.encode([part for part, _ in self._following])
-            if self._encoded is None:
-                self._put_back()
 
     def _put_back(self) -> None:
         self._encoded = None

@@ -15,9 +15,9 @@ from hivelog.events import job as rules_of_jobs
 from hivelog.events.read import Event
 from hypothesis.stateful import invariant
 
+from .intact import INTACT
 from .invariant_world import World
 from .queue_model import Seen
-from .test_append import INTACT
 
 _EVENTS = """
 select position, round(extract(epoch from recorded_at) * 1000)::bigint, uuid_send(stream), version,

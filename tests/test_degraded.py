@@ -13,8 +13,8 @@ from hivelog.stopping import stop_tasks
 from simulated_clock import Clock
 
 from .degraded_world import Follower, busy_share, cpu_seconds, site
+from .intact import assert_intact
 from .proxy import proxied
-from .test_append import assert_intact
 from .test_redis_faults import ran, runs
 from .test_redis_killed import Valkey, valkey
 from .test_worker import until

@@ -12,7 +12,7 @@ from hivelog.events.errors import DatabaseUnavailable
 from hivelog.events.log import Log
 
 from .batches import Desk, complete, part
-from .test_append import assert_intact
+from .intact import assert_intact
 from .web_world import until
 
 # What the server says when it cannot extend a table; nobody here may fill the disk of this machine. A sequence

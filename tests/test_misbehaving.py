@@ -16,7 +16,7 @@ from hivelog.broker import child
 from hivelog.broker.registry import HandlerError, Registry
 
 from . import bad_handlers, worker_handlers
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_worker import Bench, new_fork_server, opened, until, working
 from .test_worker_stop import worker
 

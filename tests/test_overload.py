@@ -16,9 +16,9 @@ from hivelog.events.log import Log
 from .batches import Desk, part
 from .cli_world import TOKEN
 from .degraded_world import memory_mib, site
+from .intact import assert_intact
 from .overload.feed_clients import Sleeper, bearer, reading, stopped
 from .overload.flood import flood
-from .test_append import assert_intact
 from .test_worker import until
 
 

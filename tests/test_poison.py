@@ -14,7 +14,7 @@ from hivelog.web.bodies import Bodies
 from hivelog.web.messages import error_text
 
 from . import bad_handlers
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_worker import opened, until
 from .test_worker_stop import worker
 

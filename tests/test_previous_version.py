@@ -20,7 +20,7 @@ import pytest
 from hivelog.sql import migrate
 
 from .cli_world import environment_of
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_redis_faults import runs
 from .test_worker import Bench, beaten, opened, until
 

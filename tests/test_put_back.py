@@ -25,7 +25,7 @@ from hivelog.settings import Settings
 from hivelog.sql.migrate import migrate
 
 from .chaos.servers import Postgres
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_worker import working
 from .web_world import World, served, until
 

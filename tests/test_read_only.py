@@ -12,7 +12,7 @@ import pytest
 from hivelog.events import pool
 
 from .degraded_world import Site, site
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_redis_faults import ran
 from .test_worker import until
 

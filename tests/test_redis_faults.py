@@ -21,8 +21,8 @@ from psycopg_pool import PoolTimeout
 from simulated_clock import Clock
 
 from .adversary import Adversary
+from .intact import assert_intact
 from .proxy import proxied
-from .test_append import assert_intact
 from .test_worker import MODULE, Bench, beaten, opened, until, working
 
 JOBS = 120

@@ -14,7 +14,7 @@ import pytest
 import redis as redis_py
 from hivelog.broker.enqueue import Item
 
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_redis_faults import runs
 from .test_worker import Bench, opened, until
 from .test_worker_stop import worker

@@ -11,7 +11,7 @@ from hivelog.stopping import stop_tasks
 
 from .cli_world import free_port
 from .degraded_world import Follower, site
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_degraded import assert_complete, assert_once, followed, ran_more
 from .test_redis_faults import ran, runs
 from .test_worker import until

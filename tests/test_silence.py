@@ -17,8 +17,8 @@ from hivelog.events.appender import Appender
 from hivelog.events.log import Log
 
 from .batches import Desk, part
+from .intact import assert_intact
 from .proxy import proxied
-from .test_append import assert_intact
 from .test_worker import opened
 
 

@@ -61,12 +61,12 @@ def test_all_end_in_time(postgres: Postgres, redis_url: str, tmp_path: Path) -> 
         with pytest.raises(httpx.ReadTimeout):
             client.post(f"/queue/{QUEUE}/jobs", json={"type": "hang", "payload": {}}, timeout=1)
         took = stopped(processes)
-    print(took)
     assert {name: seconds for name, seconds in took.items() if seconds > BOUNDS[name] + _SLACK} == {}
 
 
 def stopped(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, float]:
     """Seconds that each takes to end."""
+    assert [name for name, each in processes.items() if each.poll() is not None] == [], "it ended by itself"
     began, took = time.monotonic(), {}
     for each in processes.values():
         each.terminate()

@@ -10,7 +10,7 @@ from hivelog.broker import watchdog
 from hivelog.events import ids
 
 from .bad_handlers import block
-from .test_append import assert_intact
+from .intact import assert_intact
 from .test_worker import opened, until, working
 
 

@@ -19,7 +19,7 @@ from hivelog.broker.worker import Worker
 from hivelog.settings import Settings
 
 from . import worker_handlers
-from .test_append import assert_intact
+from .intact import assert_intact
 
 MODULE = worker_handlers.__name__
 

@@ -17,8 +17,8 @@ from hivelog.stopping import stop_tasks
 
 from . import bad_handlers, worker_handlers
 from .batches import Desk, complete, part
+from .intact import assert_intact
 from .proxy import proxied
-from .test_append import assert_intact
 from .test_worker import MODULE, working
 from .test_worker import opened as bench_of
 from .test_worker_stop import worker

@@ -17,8 +17,8 @@ import psycopg
 import pytest
 import redis as redis_py
 
+from .intact import assert_intact
 from .redis_rig import PREFIX
-from .test_append import assert_intact
 from .test_worker import MODULE, Bench, until, working
 from .test_worker import opened as bench_of
 

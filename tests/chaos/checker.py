@@ -15,8 +15,8 @@ from hivelog.projections.definitions import PROJECTIONS
 from hivelog.projections.diff import diff
 from hivelog.projections.rebuild import rebuild
 
+from ..intact import INTACT
 from ..queue_model import ENDED
-from ..test_append import INTACT
 from . import records, restores, sessions, story
 from .fleet import DEAD_AFTER
 
