@@ -53,7 +53,7 @@ class Appender:
         self._flying: list[_Waiting] = []
         self._following: list[_Waiting] = []  # the next batch, where it is known already
         self._encoded: Encoded | None = None
-        self._rows = self._bytes = 0
+        self._rows = self._bytes = 0  # of those that wait, and of the next batch
         self._rows_flying = 0  # of a batch whose answer is on its way
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -157,6 +157,8 @@ class Appender:
             self._following = self._take()
         self._flying, self._following, self._encoded = self._following, [], None
         self._rows_flying = sum(part.weight[0] for part, _ in self._flying)
+        self._rows -= self._rows_flying
+        self._bytes -= sum(part.weight[1] for part, _ in self._flying)
         return self.log.send([part for part, _ in self._flying], encoded) if self._flying else None
 
     @property
@@ -171,10 +173,8 @@ class Appender:
                 self._encoded = self.log.encode([part for part, _ in self._following])
 
     def _put_back(self) -> None:
-        self._encoded = None
-        if self._following:
-            following, self._following = self._following, []
-            self._requeue(following)
+        self._waiting.extendleft(reversed(self._following))
+        self._following, self._encoded = [], None
 
     async def _land(self, flight: Flight) -> Flight | None:
         """Wait for a batch, send the next one, and answer those who wait for the first."""
@@ -212,8 +212,6 @@ class Appender:
             if batch and (rows > most or size > _BATCH_BYTES):
                 break
             batch.append(self._waiting.popleft())
-            self._rows -= count
-            self._bytes -= weight
         return batch
 
     def _turn_away(self) -> None:

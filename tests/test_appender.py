@@ -184,6 +184,20 @@ async def test_a_full_queue_of_commands_refuses_more(database: str) -> None:
     await appender.stop()
 
 
+async def test_the_next_batch_counts_until_it_leaves(database: str) -> None:
+    """Taken ahead it takes as much memory as before."""
+    desk = Desk(database)
+    appender = Appender(Log(database), max_waiting=3)
+    await appender.start()
+    sent = await _two_batches(appender, desk)
+    with pytest.raises(Overloaded):
+        appender.post(part(desk.enqueue()))
+    await asyncio.gather(*sent)
+    assert (appender._rows, appender._bytes) == (0, 0)
+    await appender.submit(part(*(desk.enqueue() for _ in range(3))))
+    await appender.stop()
+
+
 async def test_a_poisoned_part_fails_alone(database: str, appender: Appender) -> None:
     desk = Desk(database)
     good, bad = desk.enqueue(), desk.enqueue()
