@@ -27,12 +27,13 @@ _LATE: Final = 2000  # ms after which something that should have happened is wor
 
 
 class Evidence(Struct, frozen=True):
-    """A row of job_why.sql. Times in ms since 1970."""
+    """A row of job_why.sql. Times in ms since 1970; `stream` is the queue's."""
 
     now: int
     position: int
     projected: int
     unseen_at: int | None
+    stream: UUID
     paused: bool
     paused_at: int | None
     paused_position: int | None

@@ -112,3 +112,22 @@ async def test_nothing_lives_again_in_it(world: World) -> None:
     await world.client.put(f"/queue/{NAME}", json={})
     assert (await world.client.post(f"/job/{job}/retry")).status_code == 200
     assert (await get(world, f"/job/{job}"))["job"]["status"] == "queued"
+
+
+async def test_who_paused_it_and_why_is_still_told(world: World) -> None:
+    await world.client.put(f"/queue/{NAME}", json={})
+    await world.client.post(f"/queue/{NAME}/pause", json={"reason": "the printer burns"})
+    job = (await world.enqueue(NAME))["id"]
+    before = await world.head()
+    then = await paused(world, job, before)
+    assert (then["by"], then["reason"]) == ("token:admin", "the printer burns")
+    await world.client.post(f"/job/{job}/cancel", json={})
+    assert (await world.client.delete(f"/queue/{NAME}")).status_code == 200
+    world.services.names.forget()
+    assert await paused(world, job, before) == then
+
+
+async def paused(world: World, job: str, at: int) -> dict[str, Any]:
+    """What `why` said of the pause at a position."""
+    (found,) = [of for of in (await get(world, f"/job/{job}/why", at=at))["findings"] if of["code"] == "paused"]
+    return found

@@ -97,12 +97,11 @@ def _row(each: Finding) -> dict[str, Any]:
 
 
 async def _surroundings(services: Services, job: Job, seen: Evidence) -> Surroundings:
-    queue = await services.names.queue_by_id(job.state.queue)
     by = None if seen.paused_by is None else await services.names.actor_name(seen.paused_by)
     reason = None
-    if queue is not None and seen.paused and seen.paused_position is not None:
+    if seen.paused and seen.paused_position is not None:
         async with services.pool.connection() as connection:
-            bodies = await job_reads.read_bodies(connection, services.vault, queue.stream)
+            bodies = await job_reads.read_bodies(connection, services.vault, seen.stream.bytes)
         reason = bodies.text(vault.REASON, seen.paused_position)
     ended = None if job.state.ended_at is None else await services.names.actor_name(job.events[-1].actor)
     return Surroundings(

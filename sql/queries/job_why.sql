@@ -1,11 +1,11 @@
 -- What decides when a waiting job of a queue and type runs, and how a running one does, at one instant.
 -- Parameters: queue (number), type (name), job.
 -- Answer: one row: now, position (the log's head), projected (up to where the job list is), unseen_at (when the first
--- event after that was recorded), paused, paused_at, paused_position, paused_by (actor), max_workers, running, in_queue
--- (living sessions that serve the queue), able (those that run the type too), silent (of these: no heartbeat for two
--- and a half of its periods), slots and busy (of these); and of the job's lease, if it has one: session (number),
--- started_at, deadline, cancelling (since when), then its session's name, host, pid, last_heartbeat and dead_after in
--- seconds (null: it is no longer there).
+-- event after that was recorded), stream (the queue's), paused, paused_at, paused_position, paused_by (actor),
+-- max_workers, running, in_queue (living sessions that serve the queue), able (those that run the type too), silent (of
+-- these: no heartbeat for two and a half of its periods), slots and busy (of these); and of the job's lease, if it has
+-- one: session (number), started_at, deadline, cancelling (since when), then its session's name, host, pid,
+-- last_heartbeat and dead_after in seconds (null: it is no longer there).
 with serving as materialized (
     select s.id, s.slots, %(type)s = any (s.types) as able,
         s.last_heartbeat < hivelog.now() - 2.5 * make_interval(secs => s.heartbeat) as silent
@@ -14,7 +14,7 @@ with serving as materialized (
 )
 select greatest(hivelog.now(), b.recorded_at) as now, b.position,
     p.position as projected, u.recorded_at as unseen_at,
-    q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
+    q.stream, q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
     coalesce(m.running, 0) as running,
     (select count(*)::integer from serving) as in_queue,
     (select count(*)::integer from serving s where s.able) as able,

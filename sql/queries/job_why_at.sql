@@ -10,7 +10,7 @@ with serving as materialized (
 )
 select %(now)s::timestamptz as now, %(position)s::bigint as position, %(position)s::bigint as projected,
     null::timestamptz as unseen_at,
-    q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
+    q.stream, q.paused, e.recorded_at as paused_at, e.position as paused_position, e.actor as paused_by, q.max_workers,
     (select count(*)::integer from running r where r.queue = q.id) as running,
     (select count(*)::integer from serving) as in_queue,
     (select count(*)::integer from serving s where s.able) as able, 0 as silent,
