@@ -12,7 +12,8 @@ from ..events.job import ENDED, LIVE, RETRYABLE, WAITING, Cancel, Command, Erase
 
 class Rule(Struct, frozen=True):
     """`may`: states that it can touch, `means`: those meant when none is named. `settled`: only jobs that
-    nothing happened to since the position, so that the set stays what was counted. `event`: the step."""
+    nothing happened to since the position, so that the set stays what was counted. `event`: the step. `gone`:
+    also jobs of deleted queues, in which nothing can run again."""
 
     may: frozenset[str]
     means: frozenset[str]
@@ -20,6 +21,7 @@ class Rule(Struct, frozen=True):
     event: str
     scope: str
     command: Callable[[str, int], Command]  # (who, position of action_started)
+    gone: bool = False
 
 
 RULES: Final[Mapping[str, Rule]] = {
@@ -30,19 +32,20 @@ RULES: Final[Mapping[str, Rule]] = {
         RETRYABLE, RETRYABLE - {"cancelled"}, True, "requeued", "operate",
         lambda who, action: Retry(who, action=action),
     ),
-    "erase": Rule(ENDED, ENDED, True, "payload_erased", "admin", lambda who, action: Erase()),
+    "erase": Rule(ENDED, ENDED, True, "payload_erased", "admin", lambda who, action: Erase(), gone=True),
 }  # fmt: skip
 
 
 class Selection(Struct, frozen=True):
     """Which jobs: those of the filter (as the API takes it, `q` apart) in one of the states, enqueued at or
-    before `position` and, if settled, unchanged since."""
+    before `position` and, if settled, unchanged since. `gone`: of deleted queues too."""
 
     filter: dict[str, Any]
     q: str | None
     statuses: frozenset[str]
     position: int
     settled: bool
+    gone: bool = False
 
     def holds(self, state: JobState) -> bool:
         """Whether a job that was found is still meant: what found it may trail the log."""

@@ -82,7 +82,7 @@ class Actions:
         if not chosen:
             raise invalid("filter.status", f"must be some of {', '.join(sorted(rule.may))}")
         until = await self._until(position)
-        selection = Selection(filter_, q, chosen, until, rule.settled)
+        selection = Selection(filter_, q, chosen, until, rule.settled, rule.gone)
         await self._finder.reach(until, search=q is not None, patient=False)
         matched = await self._finder.count(selection)
         if dry_run:
@@ -198,7 +198,7 @@ class Actions:
             return None
         kept = {name: value for name, value in action.filter.items() if name not in _NO_FILTERS}
         chosen = frozenset(action.filter["status"])
-        return Selection(kept, action.q, chosen, action.position, rule.settled)
+        return Selection(kept, action.q, chosen, action.position, rule.settled, rule.gone)
 
     async def resume_unfinished(self) -> int:
         """Take up the actions whose process died; answers how many. For a leader, now and then."""

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hivelog.web.job_filter import with_jobs
 
+from .test_actions import act
 from .test_web_auth import token
 from .web_world import World, served
 
@@ -61,14 +63,62 @@ async def test_its_jobs_still_name_it(world: World) -> None:
 
 async def test_lists_of_when_it_was_there(world: World) -> None:
     job, before = await deleted(world)
-    for path in (f"/queue/{NAME}/jobs", f"/jobs?queue={NAME}", "/jobs"):
-        (row,) = (await get(world, path, at=before))["jobs"]
+    for path, asked in ((f"/queue/{NAME}/jobs", {}), ("/jobs", {"queue": NAME}), ("/jobs", {})):
+        (row,) = (await get(world, path, **asked, at=before))["jobs"]
         assert (row["id"], row["queue"], row["status"]) == (job, NAME, "completed")
     assert NAME in {queue["name"] for queue in (await get(world, "/queues", at=before))["queues"]}
     assert (await get(world, f"/queue/{NAME}/stats", at=before))["stats"]["completed_today"] == 1
     assert NAME in (await get(world, "/queue/status", at=before))["data"]["queues"]
     assert NAME not in {queue["name"] for queue in (await get(world, "/queues"))["queues"]}
     assert (await world.client.get(f"/queue/{NAME}/stats")).status_code == 404
+
+
+async def test_its_jobs_are_listed_now_as_at_the_end_of_the_log(world: World) -> None:
+    job, _ = await deleted(world)
+    await world.enqueue()
+    head = await world.head()
+    for path, asked, n in ((f"/queue/{NAME}/jobs", {}, 1), ("/jobs", {"queue": NAME}, 1), ("/jobs", {}, 2)):
+        now, then = await get(world, path, **asked, after_position=head), await get(world, path, **asked, at=head)
+        assert now["jobs"] == then["jobs"]
+        assert len(now["jobs"]) == n
+    row = (await get(world, "/jobs"))["jobs"][1]
+    assert (row["id"], row["queue"], row["status"]) == (job, NAME, "completed")
+    for asked in ({}, {"queue": NAME}):
+        now = await get(world, "/jobs/counts", **asked)
+        assert now == await get(world, "/jobs/counts", **asked, at=head)
+        assert now["counts"]["completed"] == 1
+        assert {field["path"] for field in (await get(world, "/fields", **asked))["fields"]} == {"to"}
+    kinds = [one["kind"] for one in (await get(world, "/incidents", queue=NAME))["incidents"]]
+    assert kinds.count("configured") == 2
+    assert (await world.client.get("/jobs", params={"queue": "never"})).status_code == 404
+
+
+async def test_one_without_jobs_is_not_looked_into(world: World) -> None:
+    """Retention leaves of deleted queues only their names: a list must not become slower for each."""
+    services = world.services
+    await deleted(world)
+    for name in ("empty", "full"):
+        await world.client.put(f"/queue/{name}", json={})
+    await world.client.delete("/queue/empty")
+    await get(world, "/jobs", after_position=await world.head())
+    services.names.forget()
+    names = await services.names.queue_names()
+    looked = await with_jobs(services.pool, services.names, names)
+    assert {names[number] for number in looked} == set(names.values()) - {"empty"}
+
+
+async def test_its_payloads_can_be_erased_and_its_jobs_not_run_again(world: World) -> None:
+    await world.client.put(f"/queue/{NAME}", json={})
+    job = (await world.enqueue(NAME))["id"]
+    await world.client.post(f"/job/{job}/cancel", json={})
+    await world.client.delete(f"/queue/{NAME}")
+    chosen = {"queue": NAME, "status": "cancelled"}
+    for filter_ in (chosen, {"status": "cancelled"}):
+        assert (await act(world, "retry", filter_, dry_run=True))["matched"] == 0
+        assert (await act(world, "erase", filter_, dry_run=True))["matched"] == 1
+    done = await act(world, "erase", {"status": "cancelled"}, reason="they asked")
+    assert (done["changed"], done["refused"]) == (1, 0)
+    assert (await world.job(job))["erased"]
 
 
 async def test_its_past_is_replayed_under_its_name(world: World) -> None:

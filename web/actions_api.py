@@ -122,7 +122,8 @@ async def _checked(call: Call, asked: JobFilter) -> tuple[dict[str, Any], frozen
     _check_ids(given.get("ids"))
     _check_times(given)
     if asked.queue is not None and (
-        not call.caller.sees(asked.queue) or await call.services.names.queue(asked.queue) is None
+        not call.caller.sees(asked.queue)
+        or asked.queue not in (await call.services.names.queue_names()).values()
     ):
         raise unknown_queue(asked.queue)
     if call.caller.queues is not None:

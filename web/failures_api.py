@@ -14,10 +14,11 @@ from ..projections.failures import Failure, failed_jobs, failures
 from ..projections.moments import Moment
 from .answers import Answer, json
 from .endpoint import Endpoint
-from .errors import invalid, unknown_queue
+from .errors import invalid
 from .export import FORMAT, export, fields, format_of, whole
+from .job_filter import queues_of
 from .job_reads import read_bodies
-from .past import AT, moment_of, queues_then
+from .past import AT, moment_of
 from .requests import Call
 from .services import Services
 
@@ -62,10 +63,9 @@ async def list_failures(call: Call) -> Answer:
 
 async def _found(call: Call, limit: int) -> Failures:
     moment = await moment_of(call)
-    queues = await _queues(call, moment)
+    queues = {name: number for number, name in (await queues_of(call, moment)).items()}
     name = call.text("queue")
     asked, since = _asked(call), call.instant("since")
-    among = queues if name is None else {name: queues[name]}
     async with call.services.pool.connection() as connection:
         spans = await _spans(connection, asked, moment)
         if since is None and spans:
@@ -73,7 +73,7 @@ async def _found(call: Call, limit: int) -> Failures:
         number = None if name is None else queues[name]
         found = await failures(connection, since=since, queue=number, limit=limit, moment=moment)
         found = [failure for failure in found if all(map(call.caller.sees, failure.queues))]
-        counts = await failed_jobs(connection, found, among, list(spans.values()), COUNTED + 1, moment)
+        counts = await failed_jobs(connection, found, queues, list(spans.values()), COUNTED + 1, moment)
     rows = [await _failure(call.services, failure) for failure in found]
     if not spans:
         return Failures(rows)
@@ -85,16 +85,6 @@ async def _found(call: Call, limit: int) -> Failures:
 def _count(row: FailureRow, spans: Sequence[str], counted: Sequence[int]) -> None:
     row.jobs = {span: min(count, COUNTED) for span, count in zip(spans, counted, strict=True)}
     row.more = [span for span, count in zip(spans, counted, strict=True) if count > COUNTED]
-
-
-async def _queues(call: Call, moment: Moment | None) -> dict[str, int]:
-    """Those that the caller sees. Raises unknown_queue for one that is asked for and is not among them."""
-    services = call.services
-    there = await services.names.queues() if moment is None else await queues_then(services, moment)
-    seen = {queue.name: queue.id for queue in there if call.caller.sees(queue.name)}
-    if (name := call.text("queue")) is not None and name not in seen:
-        raise unknown_queue(name)
-    return seen
 
 
 async def _spans(connection: Connection, asked: Sequence[str], moment: Moment | None) -> dict[str, int]:

@@ -9,7 +9,7 @@ from msgspec import Struct
 from .answers import Answer, json
 from .endpoint import Endpoint
 from .field_names import Field
-from .job_filter import queues_of
+from .job_filter import listed
 from .past import AT, moment_of
 from .requests import Call
 
@@ -25,7 +25,7 @@ async def fields(call: Call) -> Answer:
     prefix = (call.text("prefix") or "").casefold()
     limit = call.number("limit", 50, 1, 500)
     moment = await moment_of(call)
-    queues = await queues_of(call, moment, None)
+    queues = await listed(call, moment)
     services = call.services
     async with services.pool.connection() as connection:
         found = await services.field_names.of(connection, services.vault, queues, moment)

@@ -15,6 +15,7 @@ from ..projections import search, search_terms
 from ..projections.checkpoint import checkpoints
 from ..projections.jobs import Filter, count, named, page
 from .errors import Problem, invalid
+from .job_filter import with_jobs
 
 _LONGEST: Final = 5.0  # s a caller waits for the projections
 _LOOK: Final = 0.05
@@ -64,7 +65,7 @@ class FoundJobs:
         given = selection.filter
         kind = given.get("type")
         return Filter(
-            queues=await self._queues(given), statuses=sorted(selection.statuses),
+            queues=await self._queues(given, gone=selection.gone), statuses=sorted(selection.statuses),
             type=None if kind is None else await self._names.find_type(kind),
             since=_instant(given, "since"), until=_instant(given, "until"), tag=given.get("tag"),
             source=given.get("source"), correlation=given.get("correlation_id"),
@@ -73,12 +74,17 @@ class FoundJobs:
             ids=None if given.get("ids") is None else [ids.from_text(text) for text in given["ids"]],
         )  # fmt: skip
 
-    async def _queues(self, given: dict[str, Any]) -> list[int]:
+    async def _queues(self, given: dict[str, Any], *, gone: bool) -> list[int]:
         name, among = given.get("queue"), given.get("queues")
-        return [
-            queue.id for queue in await self._names.queues()
-            if (name is None or queue.name == name) and (among is None or queue.name in among)
+        if gone:
+            there = await self._names.queue_names()
+        else:
+            there = {queue.id: queue.name for queue in await self._names.queues()}
+        meant = [
+            number for number, each in there.items()
+            if (name is None or each == name) and (among is None or each in among)
         ]  # fmt: skip
+        return await with_jobs(self._pool, self._names, meant)
 
     def _search(self, q: str | None) -> str | None:
         if q is None:

@@ -53,7 +53,7 @@ async def incidents(call: Call) -> Answer:
         raise invalid("from", "must be before `to`, at most 31 days", status=400)
     limit = call.number("limit", 200, 1, _MOST)
     values = {
-        "since": _moment(since), "until": _moment(to), "queues": await queues_of(call, moment, None),
+        "since": _moment(since), "until": _moment(to), "queues": [*await queues_of(call, moment)],
         "limit": limit + 1, "position": moment.position if moment else None,
         "moment": _moment(moment.now) if moment else None,
     }  # fmt: skip

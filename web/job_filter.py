@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from .. import sql
+from ..events.names import Names
+from ..events.pool import Pool
 from ..projections import search_terms
 from ..projections.jobs import STATUSES, Filter
 from ..projections.moments import Moment
@@ -27,23 +30,40 @@ FILTERS: Final = {
 _TAIL: Final = re.compile("[0-9a-f]{8}")
 
 
-async def queues_of(call: Call, moment: Moment | None, queue: str | None) -> list[int]:
-    """The numbers of the queues asked for, in the path or by ?queue=, within those that the caller sees."""
+async def queues_of(call: Call, moment: Moment | None, queue: str | None = None) -> dict[int, str]:
+    """Number -> name of the queues asked for, in the path or by ?queue=, within those that the caller sees.
+    Deleted ones too: what happened in them is still told."""
     there = await _queues(call, moment)
     name = call.text("queue") if queue is None else queue
-    if name is None:
-        return [number for number, each in there if call.caller.sees(each)]
-    found = [number for number, each in there if each == name and call.caller.sees(name)]
-    if not found:
+    found = {
+        number: each for number, each in there.items() if name in (None, each) and call.caller.sees(each)
+    }
+    if name is not None and not found:
         raise unknown_queue(name)
     return found
 
 
-async def _queues(call: Call, moment: Moment | None) -> list[tuple[int, str]]:
-    """Numbers and names of all queues, or of those that there were."""
+async def _queues(call: Call, moment: Moment | None) -> Mapping[int, str]:
+    """All that there are or were, or by the moment."""
     if moment is None:
-        return [(queue.id, queue.name) for queue in await call.services.names.queues()]
-    return [(queue.id, queue.name) for queue in await queues_then(call.services, moment)]
+        return await call.services.names.queue_names()
+    return {queue.id: queue.name for queue in await queues_then(call.services, moment, deleted=True)}
+
+
+async def listed(call: Call, moment: Moment | None, queue: str | None = None) -> list[int]:
+    """Those of `queues_of` in which a list looks for jobs."""
+    return await with_jobs(call.services.pool, call.services.names, await queues_of(call, moment, queue))
+
+
+async def with_jobs(pool: Pool, names: Names, queues: Iterable[int]) -> list[int]:
+    """Without deleted ones of which retention left no job: a list looks into each queue that it is given."""
+    there = {queue.id for queue in await names.queues()}
+    deleted = [number for number in queues if number not in there]
+    if not deleted:
+        return list(queues)
+    async with pool.connection() as connection:
+        cursor = await connection.execute(sql.load("queues_with_jobs"), {"queues": deleted}, binary=True)
+        return [*there.intersection(queues), *(row[0] for row in await cursor.fetchall())]
 
 
 async def filter_of(call: Call, queues: Sequence[int]) -> Filter:

@@ -20,7 +20,7 @@ from .bodies import NULL, Bodies, bodies_of
 from .endpoint import Endpoint
 from .errors import invalid
 from .export import FORMAT, export, fields, format_of
-from .job_filter import FILTERS, filter_of, queues_of
+from .job_filter import FILTERS, filter_of, listed
 from .messages import TOLD_BY_NOBODY, Message, metadata, worker_label
 from .past import AT, moment_of
 from .requests import Call
@@ -50,7 +50,7 @@ async def of_all(call: Call) -> Answer:
 async def _listed(call: Call, queue: str | None) -> Answer:
     call.allow("limit", "after", "format", "at", *FILTERS)
     moment = await moment_of(call)
-    chosen = await filter_of(call, await queues_of(call, moment, queue))
+    chosen = await filter_of(call, await listed(call, moment, queue))
     if (kind := format_of(call)) is not None:
 
         async def read(after: str | None, limit: int) -> tuple[Sequence[Message], str | None]:
@@ -67,7 +67,7 @@ async def counts_of(call: Call) -> Answer:
     """By state, for the tabs over a list. The state is not among the filters."""
     call.allow("at", *(name for name in FILTERS if name != "status"))
     moment = await moment_of(call)
-    chosen = await filter_of(call, await queues_of(call, moment, None))
+    chosen = await filter_of(call, await listed(call, moment))
     async with call.services.pool.connection() as connection:
         if moment is not None:
             return json(await counts_at(connection, chosen, moment))

@@ -69,10 +69,10 @@ def _read(field: str, text: str) -> tuple[int | None, int | None]:
         raise invalid(field, f"{error}, or a position", status=400) from None
 
 
-async def queues_then(services: Services, moment: Moment) -> list[QueueThen]:
-    """All queues that there were, by name."""
+async def queues_then(services: Services, moment: Moment, *, deleted: bool = False) -> list[QueueThen]:
+    """All queues that there were, by name; `deleted`: those too that were deleted by then."""
     async with services.pool.connection() as connection:
-        values = {"position": moment.position}
+        values = {"position": moment.position, "deleted": deleted}
         rows = await (await connection.execute(sql.load("queues_then"), values)).fetchall()
     return [QueueThen(*row) for row in rows]
 

@@ -265,3 +265,19 @@ def test_an_empty_list_says_why(visit: Visit) -> None:
     expect(page.get_by_role("heading", name="No job matches")).to_be_visible()
     page.get_by_role("button", name="Show all jobs").click()
     expect(rows(page).first).to_be_visible()
+
+
+def test_jobs_of_a_deleted_queue_are_listed_and_marked(visit: Visit, site: Site) -> None:
+    site.ask("PUT", "/queue/leaflets", {})
+    job = site.enqueue("leaflets", "shred", {})
+    before = site.ask("POST", f"/job/{job}/cancel", {})["position"]
+    site.ask("DELETE", "/queue/leaflets")
+    site.settled()
+    page = visit.open("/#/jobs?status=cancelled")
+    of = page.locator(f".jobs-body [role=row]:has([title='{job}']) .queue-link")
+    expect(of).to_have_text("leaflets deleted")
+    of.click()
+    expect(rows(page)).to_have_count(1)
+    expect(page.locator(".chip")).to_contain_text(["leaflets"])
+    page.goto(f"/#/jobs?queue=leaflets&at={before}")
+    expect(of).to_have_text("leaflets")

@@ -93,7 +93,7 @@ def test_a_deleted_queue_is_found_in_the_log(visit: Visit, site: Site) -> None:
     site.ask("PUT", "/queue/letters", {})
     site.ask("DELETE", "/queue/letters")
     page = visit.open("/#/queue/letters")
-    expect(page.locator(".empty")).to_contain_text("its name is another. See all queues, or what the log has of it.")
+    expect(page.locator(".empty")).to_contain_text("its name is another. See all queues, its jobs, or what the log has of it.")
     page.get_by_role("link", name="what the log has of it").click()
     expect(page.get_by_label("Queue", exact=True)).to_have_value("letters")
     expect(page.locator(".log .event")).to_have_count(2)

@@ -1,8 +1,9 @@
 // Small values: a time, a status, an id, a link to a queue.
 
-import { html, useComputed } from "../view.js";
+import { computed, html, useComputed } from "../view.js";
 import { now, second } from "../data/clock.js";
 import { ago, duration, shortId, stamp } from "../data/format.js";
+import { live } from "../data/live.js";
 import { zone } from "../data/prefs.js";
 import { href } from "../frame/router.js";
 
@@ -30,8 +31,15 @@ export function JobLink({ id, children }) {
   return html`<a class="id" href=${href(`/job/${id}`)} title=${id}>${children ?? shortId(id)}</a>`;
 }
 
+// Changes only when a queue comes or goes, not with the figures of each.
+const names = computed(() => live.queues.value && JSON.stringify(Object.keys(live.queues.value)));
+const there = computed(() => names.value && new Set(JSON.parse(names.value)));
+
+// A deleted queue's name leads to its jobs: it has no page any more.
 export function QueueLink({ name }) {
-  return html`<a class="queue-link" title=${name} href=${href(`/queue/${encodeURIComponent(name)}`)}>${name}</a>`;
+  const gone = there.value && !there.value.has(name);
+  const to = gone ? href("/jobs", { queue: name }) : href(`/queue/${encodeURIComponent(name)}`);
+  return html`<a class="queue-link" title=${gone ? `${name}, deleted` : name} href=${to}>${name}${gone && html` <small>deleted</small>`}</a>`;
 }
 
 // A share of 1 as a bar with its words beside it.
