@@ -81,6 +81,93 @@ def test_a_beginning_that_did_not_come_is_asked_for_again(visit: Visit, site: Si
     expect(page.locator(".log .error-box")).to_have_count(0)
 
 
+def test_a_page_that_did_not_come_makes_nothing_twice(browser: Browser, own_site: Site) -> None:
+    """Of several that are read in one go, the first ones were shown already."""
+    head(own_site, 1)
+    with visiting(browser, own_site) as visit:
+        page = visit.open("/#/log?type=enqueued")
+        expect(footer(page)).to_contain_text("1 event")
+        asked = 0
+
+        def second_is_lost(route: Route) -> None:
+            nonlocal asked
+            asked += 1
+            route.abort() if asked == 2 else route.continue_()
+
+        page.route("**/events?*", second_is_lost)
+        head(own_site, 2500)
+        expect(page.locator(".log .error-box")).to_be_visible()
+        expect(page.locator(".log .error-box")).to_have_count(0)  # asked again by itself
+        expect(footer(page)).to_contain_text("2,501 events")
+
+
+def test_a_list_that_is_cut_while_one_looks_back_has_no_hole(browser: Browser, own_site: Site) -> None:
+    head(own_site, 1500)
+    held: list[Route] = []
+    with visiting(browser, own_site) as visit:
+        page = visit.open("/#/log")
+        expect(footer(page)).to_contain_text(f"{FIRST} events")
+        page.route("**/events?*", lambda route: held.append(route), times=1)
+        page.get_by_role("button", name="Look further back").click()
+        for _ in range(4):
+            last = head(own_site, 900)
+            expect(page.locator(".log .event").first).to_have_attribute("data-position", str(last))
+        held[0].continue_()
+        expect(page.get_by_role("button", name="Look further back")).to_be_enabled()
+        count, oldest = seen(page)
+        assert count == last - oldest + 1
+
+
+def test_more_than_one_answer_of_what_people_did_has_no_hole(browser: Browser, own_site: Site) -> None:
+    head(own_site, 1200)
+    with visiting(browser, own_site) as visit:
+        page = visit.open("/#/log?operator=1")
+        expect(footer(page)).to_contain_text("This is the beginning")
+        cancel = {"action": "cancel", "filter": {"type": "shred"}, "reason": "too many"}
+        own_site.ask("POST", "/jobs/actions", cancel)
+        expect(footer(page)).to_contain_text("1,000 events, back to position")
+        page.get_by_role("button", name="Look further back").click()
+        expect(footer(page)).to_contain_text("This is the beginning")
+        done = own_site.get("/events", kind="operator", limit=1000)
+        rest = own_site.get("/events", kind="operator", limit=1000, before=done["next"])
+        expect(footer(page)).to_contain_text(f"{len(done['events'] + rest['events']):,} events")
+
+
+def test_a_span_is_always_all_that_there_was(visit: Visit) -> None:
+    """Parts of a log in any order, twice, overlapping, with gaps, while newer events cut the list."""
+    page = visit.open("/#/log")
+    expect(footer(page)).to_be_visible()
+    assert page.evaluate(SPANS) == {"wrong": [], "cut": True, "begun": True}
+
+
+# Each position is an event or none. Whatever became of a span: it has exactly the events within its bounds.
+SPANS = """async () => {
+  const app = document.querySelector("script[type=module]").src;
+  const { above, below, partOf } = await import(app.replace("app.js", "pages/log/span.js"));
+  let seed = 7;
+  const random = (n) => (seed = (seed * 48271) % 2147483647) % n;
+  const within = (from, upto) => Array.from({ length: upto - from }, (_, n) => ({ position: upto - n })).filter(({ position }) => position % 3);
+  const same = (had, wanted) => had.length === wanted.length && had.every(({ position }, n) => position === wanted[n].position);
+  const said = { wrong: [], cut: false, begun: false };
+  for (let run = 0; run < 40; run++) {
+    let [span, held] = [null, null];
+    for (let turn = 0; turn < 60; turn++) {
+      const edge = span ? (random(2) ? span.newest : span.oldest) : 50_000;
+      const from = Math.max(0, edge + random(1500) - 1200), upto = from + random(1500);
+      const part = { events: within(from, upto), from, upto };
+      const before = span;
+      span = !span || random(3) ? above(span, part) : below(span, part);
+      said.cut ||= before && span.oldest > before.oldest && span.newest >= before.newest && span.events.length === span.most;
+      said.begun ||= before && span.oldest > before.newest;
+      if (!held || !random(9)) held = span;
+      held = below(below(held, part), partOf(span));
+      for (const { events, oldest, newest } of [span, held]) if (!same(events, within(oldest, newest))) said.wrong.push([run, turn]);
+    }
+  }
+  return said;
+}"""
+
+
 def seen(page: Page) -> tuple[int, int]:
     """How many events, back to which position."""
     said = footer(page).inner_text().replace(",", "")

@@ -5,16 +5,17 @@ import { effect, useEffect, useRef, useState } from "../../view.js";
 import { get } from "../../data/api.js";
 import { live } from "../../data/live.js";
 import { at } from "../../frame/router.js";
+import { above, below } from "./span.js";
 
 const FIRST = 300; // events that are shown at first, when nothing is filtered
 const SPAN = 20_000; // positions that the server looks at for one filtered answer
-const MOST = 3000; // events kept, and those that were looked for further back
 const PAGE = 500;
+const FULL = 1000; // events in one answer
 const PAUSE = 700; // ms between two readings
 const AGAIN = 3000; // and after an error
 
-// Nothing is known yet. `oldest`: what is older was not read; `error`: of following, `stuck`: of looking further back.
-const NOTHING = { events: null, skipped: 0, oldest: 0, most: MOST, error: null, stuck: null, looking: false };
+// Nothing is known yet. `error`: of following, `stuck`: of looking further back, `looked`: what that found last.
+const NOTHING = { span: null, looked: null, error: null, stuck: null, looking: false };
 
 export function useLog({ operator, ...filter }) {
   const [state, setState] = useState(NOTHING);
@@ -27,23 +28,22 @@ export function useLog({ operator, ...filter }) {
   useEffect(() => {
     const mine = ++run.current;
     const alive = () => run.current === mine;
-    const tell = (change) => alive() && setState(change);
+    const tell = (change) => alive() && setState((old) => ({ ...old, ...change(old) }));
     setState(NOTHING);
-    if (operator) followPeople({ query: { ...filter, kind: "operator" }, alive, tell });
-    else follow({ query: filter, narrowed, alive, tell });
+    follow({ read: operator ? people(filter) : everything(filter, narrowed), alive, tell });
     return () => run.current++;
   }, [key]);
 
-  // Asked again while it is under way, it is the same question.
-  async function older() {
+  // Below a position. Asked again while it is under way, it is the same question.
+  async function older(oldest) {
     const mine = run.current;
     if (looking.current === mine) return;
     looking.current = mine;
     const tell = (change) => run.current === mine && setState((old) => ({ ...old, ...change(old) }));
     tell(() => ({ looking: true, stuck: null }));
     try {
-      const { events, oldest } = await (operator ? olderOfPeople(filter, state.oldest) : olderOfAll(filter, narrowed ? SPAN : PAGE, state.oldest));
-      tell((old) => ({ events: [...old.events, ...events], most: old.most + events.length, oldest }));
+      const looked = await (operator ? olderOfPeople(filter, oldest) : olderOfAll(filter, narrowed ? SPAN : PAGE, oldest));
+      tell((old) => ({ looked, span: below(old.span, looked) }));
     } catch (error) {
       tell(() => ({ stuck: error }));
     }
@@ -56,54 +56,34 @@ export function useLog({ operator, ...filter }) {
 // When an answer cannot hold all that fits, one looks less far: nothing is passed over.
 async function olderOfAll(query, span, oldest) {
   const from = Math.max(0, oldest - span);
-  const { events, next } = await get("events", { ...query, after: from, limit: 1000 });
+  const { events, next } = await get("events", { ...query, after: from, limit: FULL });
   if (next != null && next < oldest) return olderOfAll(query, Math.floor(span / 2), oldest);
-  return { events: events.filter(({ position }) => position <= oldest).reverse(), oldest: from };
+  return { events: events.filter(({ position }) => position <= oldest).reverse(), from, upto: oldest };
 }
 
 async function olderOfPeople(filter, oldest) {
   const { events, next } = await get("events", { ...filter, kind: "operator", before: oldest + 1, limit: PAGE });
-  return { events, oldest: beforeOf(next) };
+  return { events, from: beforeOf(next), upto: oldest };
 }
 
 const beforeOf = (next) => Math.max(0, (next ?? 1) - 1);
 
-// What came, before what is there. What falls out at the end can be looked for again.
-function joined(found, { events: had, most, oldest }) {
-  const all = [...found, ...(had ?? [])];
-  return all.length > most ? { events: all.slice(0, most), oldest: all[most - 1].position - 1 } : { events: all, oldest };
-}
-
-// What people do is found from its newest on, however long the log is.
-function followPeople({ query, alive, tell }) {
-  let newest = null;
-  return repeated({ alive, tell }, async () => {
-    const first = newest === null;
-    const bounds = first ? { before: live.position.peek() + 1 } : { after: newest };
-    const { events, next } = await get("events", { ...query, ...bounds, limit: first ? FIRST : 1000 });
-    newest = events[0]?.position ?? newest ?? 0;
-    tell((old) => ({ ...old, error: null, ...joined(events, first ? { ...old, oldest: beforeOf(next) } : old) }));
-  });
-}
-
-function follow({ query, narrowed, alive, tell }) {
-  let after = null;
-  return repeated({ alive, tell }, async () => {
-    after = after === null ? await begin({ query, narrowed, tell }) : await step({ query, narrowed, after, alive, tell });
-  });
-}
-
-// Reads whenever there is more, and once more after an error; the past does not grow.
-async function repeated({ alive, tell }, read) {
+// Takes part after part, each from where the one before ended, also when one did not come. Reads whenever there is
+// more, and once more after an error; the past does not grow.
+async function follow({ read, alive, tell }) {
+  let reached = null;
   while (alive() && !live.position.peek()) await moved(0);
   while (alive()) {
     const seen = live.position.peek();
     try {
-      await read();
+      const part = await read(reached, seen);
+      tell(({ span }) => ({ error: null, span: above(span, part) }));
+      reached = part.upto;
+      if (part.more) continue;
       if (at.peek()) return;
       await Promise.all([moved(seen), pause(PAUSE)]);
     } catch (error) {
-      tell((old) => ({ ...old, events: old.events ?? [], error }));
+      tell(() => ({ error }));
       await pause(AGAIN);
     }
   }
@@ -120,22 +100,19 @@ function moved(seen) {
   });
 }
 
-// The newest that there are; a job's story is found wherever it is.
-async function begin({ query, narrowed, tell }) {
-  const head = live.position.peek();
-  const { events, oldest } = await olderOfAll(query, query.job ? head : narrowed ? SPAN : FIRST, head);
-  tell((old) => ({ ...old, error: null, events, oldest }));
-  return head;
-}
+// What people do is found from its newest on, however long the log is; what one answer does not hold begins anew.
+const people = (filter) => async (after, head) => {
+  const bounds = after === null ? { before: head + 1, limit: FIRST } : { after, limit: FULL };
+  const { events, next } = await get("events", { ...filter, kind: "operator", ...bounds });
+  return { events, from: Math.max(beforeOf(next), after ?? 0), upto: Math.max(head, events[0]?.position ?? 0) };
+};
 
-// Reads what came after a position; what is too much to be read by anybody is skipped, and counted.
-async function step({ query, narrowed, after, alive, tell }) {
-  const head = live.position.peek();
-  const skipped = narrowed ? 0 : Math.max(0, head - after - 2 * PAGE);
-  const { events, next } = await get("events", { ...query, after: after + skipped, limit: 1000 });
-  const found = [...events].reverse();
-  tell((old) => ({ ...old, error: null, skipped: old.skipped + skipped, ...joined(found, old) }));
-  const reached = next ?? Math.max(events.at(-1)?.position ?? 0, after, head);
-  const goesOn = next && alive() && narrowed;
-  return goesOn ? step({ query, narrowed, after: reached, alive, tell }) : Math.max(reached, events.at(-1)?.position ?? 0);
-}
+// The newest that there are, then what came after them. A job's story is found wherever it is; what is too much to
+// be read by anybody is passed over.
+const everything = (filter, narrowed) => async (after, head) => {
+  if (after === null) return olderOfAll(filter, filter.job ? head : narrowed ? SPAN : FIRST, head);
+  const from = narrowed ? after : Math.max(after, head - 2 * PAGE);
+  const { events, next } = await get("events", { ...filter, after: from, limit: FULL });
+  const upto = next ?? Math.max(from, head, events.at(-1)?.position ?? 0);
+  return { events: events.reverse(), from, upto, more: next != null && narrowed };
+};

@@ -12,6 +12,7 @@ import { JobLink, QueueLink } from "../../parts/values.js";
 import { Windowed } from "../../parts/windowed.js";
 import { Filters } from "./filters.js";
 import { useLog } from "./follow.js";
+import { below, partOf } from "./span.js";
 import { about, actorOf, isJob, openEvent, toneOf } from "./event.js";
 
 const FILE = 100_000; // rows
@@ -23,12 +24,12 @@ export default function Log({ query }) {
   const filter = { type, queue, actor, ...(operator ? {} : { job: query.job }) };
   const log = useLog({ ...filter, operator });
   return html`<div class="page-head"><h1>Log</h1>
-      <span class="dim">at position ${exact(live.position.value)}${log.skipped ? `, ${number(log.skipped)} passed too fast to show` : ""}</span>
+      <span class="dim">at position ${exact(live.position.value)}</span>
       <div class="actions"><${Export} path="events" query=${() => exported(filter, operator)} /></div></div>
     <${Filters} query=${query} />
     <section class="panel log" aria-label="Events">
       ${log.error && html`<${ErrorBox} error=${log.error} />`}
-      ${log.events === null ? html`<${Skeleton} rows=${14} height=${34} />` : html`<${List} log=${log} />`}
+      ${log.span ? html`<${List} log=${log} />` : !log.error && html`<${Skeleton} rows=${14} height=${34} />`}
     </section>`;
 }
 
@@ -40,32 +41,31 @@ function exported(filter, operator) {
 
 function List({ log }) {
   const [atTop, setAtTop] = useState(true);
-  const away = useRef(null); // what was shown when one scrolled down
-  const [held, place] = useHeld(log.events);
-  if (atTop) away.current = null;
-  else away.current ??= held;
-  const shown = atTop ? held : grown(away.current, log.events);
-  const newer = countNewer(log.events, shown[0]);
+  const away = useRef(null); // what is shown to who scrolled down: it grows at its old end only
+  const [held, place] = useHeld(log.span);
+  const shown = grown(atTop ? held : away.current ?? held, log);
+  away.current = atTop ? null : shown;
+  const newer = countNewer(log.span.events, shown.events[0]);
   const toTop = () => (place.current.scrollTo({ top: 0 }), setAtTop(true));
-  if (!log.events.length && !log.oldest) return html`<${Nothing} />`;
+  if (!log.span.events.length && !log.span.oldest) return html`<${Nothing} />`;
   return html`${newer > 0 && html`<button type="button" class="new-pill" onClick=${toTop}>${number(newer)} new</button>`}
-    <${Windowed} rows=${shown} height=${HEIGHT} keyOf=${(event) => event.position} row=${(event) => html`<${Row} event=${event} />`}
+    <${Windowed} rows=${shown.events} height=${HEIGHT} keyOf=${(event) => event.position} row=${(event) => html`<${Row} event=${event} />`}
       label="Events, newest first" onTop=${setAtTop} place=${place} />
-    <${End} log=${log} count=${shown.length} />`;
+    <${End} log=${log} span=${shown} />`;
 }
 
 // How far back it was looked, also when nothing was found there.
-function End({ log: { oldest, older, looking, stuck }, count }) {
-  if (stuck) return html`<${ErrorBox} error=${stuck} retry=${older} />`;
+function End({ log: { older, looking, stuck }, span: { events, oldest } }) {
+  const further = () => older(oldest);
+  if (stuck) return html`<${ErrorBox} error=${stuck} retry=${further} />`;
   const label = looking ? "Looking" : oldest ? "Look further back" : "This is the beginning";
-  return html`<footer class="log-end"><span class="dim">${plural(count, "event")}${oldest > 0 && `, back to position ${exact(oldest + 1)}`}</span>
-    <button type="button" disabled=${!oldest || looking} onClick=${older}>${label}</button></footer>`;
+  return html`<footer class="log-end"><span class="dim">${plural(events.length, "event")}${oldest > 0 && `, back to position ${exact(oldest + 1)}`}</span>
+    <button type="button" disabled=${!oldest || looking} onClick=${further}>${label}</button></footer>`;
 }
 
-// Older events that were asked for are added to a list that is held.
-function grown(shown, all) {
-  const end = shown.at(-1)?.position ?? Infinity;
-  return [...shown, ...all.filter(({ position }) => position < end)];
+// Older events that were asked for are added to a list that is held, also where the followed one was cut meanwhile.
+function grown(span, log) {
+  return below(log.looked ? below(span, log.looked) : span, partOf(log.span));
 }
 
 function countNewer(all, first) {
