@@ -23,10 +23,15 @@ def _source() -> str:
 
 def serious(page: Page) -> list[str]:
     """What is serious or critical, in words; empty when all is well."""
+    return [said for impact, said in _found(page) if impact in ("serious", "critical")]
+
+
+def anything(page: Page) -> list[str]:
+    """Whatever axe would have otherwise, also what is moderate or minor."""
+    return [said for _, said in _found(page)]
+
+
+def _found(page: Page) -> list[tuple[str, str]]:
     page.evaluate(_source())
     found: list[dict[str, Any]] = page.evaluate(_RUN)
-    return [
-        f"{one['id']} ({one['impact']}): {one['help']} {one['nodes']}"
-        for one in found
-        if one["impact"] in ("serious", "critical")
-    ]
+    return [(one["impact"], f"{one['id']} ({one['impact']}): {one['help']} {one['nodes']}") for one in found]

@@ -12,12 +12,15 @@ const LACKED = [
   ["h3.opblock-tag, .models > h4", "aria-level", "2"], // nothing of level 2 is above them
   ["h4.opblock-title", "aria-level", "3"],
 ];
+// Said to be landmarks, all without a name, which hides that they are tables.
+const TABLES = "table.responses-table[role=region]";
 const docs = document.querySelector("#docs");
 
 function complete() {
   for (const [which, name, value] of LACKED) {
     for (const element of docs.querySelectorAll(which)) element.hasAttribute(name) || element.setAttribute(name, value);
   }
+  for (const table of docs.querySelectorAll(TABLES)) table.removeAttribute("role");
   // A link within a button is no way of its own: the button opens the same, and puts it into the address.
   for (const link of docs.querySelectorAll(".opblock-summary-control a[href]")) link.removeAttribute("href");
 }
