@@ -21,17 +21,8 @@ def _source() -> str:
     return (Path(__file__).parent / "vendor" / "axe.min.js").read_text(encoding="utf-8")
 
 
-def serious(page: Page) -> list[str]:
-    """What is serious or critical, in words; empty when all is well."""
-    return [said for impact, said in _found(page) if impact in ("serious", "critical")]
-
-
 def anything(page: Page) -> list[str]:
-    """Whatever axe would have otherwise, also what is moderate or minor."""
-    return [said for _, said in _found(page)]
-
-
-def _found(page: Page) -> list[tuple[str, str]]:
+    """What it would have otherwise, in words, also what is moderate or minor; empty when all is well."""
     page.evaluate(_source())
     found: list[dict[str, Any]] = page.evaluate(_RUN)
-    return [(one["impact"], f"{one['id']} ({one['impact']}): {one['help']} {one['nodes']}") for one in found]
+    return [f"{one['id']} ({one['impact']}): {one['help']} {one['nodes']}" for one in found]

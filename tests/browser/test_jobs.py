@@ -281,3 +281,33 @@ def test_jobs_of_a_deleted_queue_are_listed_and_marked(visit: Visit, site: Site)
     expect(page.locator(".chip")).to_contain_text(["leaflets"])
     page.goto(f"/#/jobs?queue=leaflets&at={before}")
     expect(of).to_have_text("leaflets")
+
+
+def test_a_menu_closes_by_escape_and_when_one_goes_elsewhere(visit: Visit) -> None:
+    page = visit.open("/#/jobs?status=failed")
+    columns, export = (page.locator("details.menu", has_text=name) for name in ("Columns", "Export"))
+    columns.locator("summary").click()
+    expect(columns).to_have_attribute("open", "")
+    page.keyboard.press("Escape")
+    expect(columns).not_to_have_attribute("open", "")
+    expect(columns.locator("summary")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(columns).to_have_attribute("open", "")
+    export.locator("summary").click()
+    expect(columns).not_to_have_attribute("open", "")
+    expect(export).to_have_attribute("open", "")
+    for _ in range(3):  # both kinds of file, then on
+        page.keyboard.press("Tab")
+    expect(export).not_to_have_attribute("open", "")
+    columns.locator("summary").click()
+    page.get_by_role("heading", name="Jobs").click()
+    expect(columns).not_to_have_attribute("open", "")
+
+
+def test_enter_presses_what_has_the_focus(visit: Visit, site: Site) -> None:
+    """Not the row that the keys are at: the page may not have been drawn anew since the focus moved."""
+    page = visit.open(f"/#/jobs?status=failed&at={site.get('/queue/status')['position']}")
+    expect(rows(page)).not_to_have_count(0)
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Workers").focus()
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile("#/workers"))

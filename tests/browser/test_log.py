@@ -178,9 +178,15 @@ def seen(page: Page) -> tuple[int, int]:
 
 def test_a_deleted_queue_is_found_in_the_log(visit: Visit, site: Site) -> None:
     site.ask("PUT", "/queue/letters", {})
+    site.ask("POST", "/queue/letters/pause", {"reason": "no ink"})
     site.ask("DELETE", "/queue/letters")
     page = visit.open("/#/queue/letters")
+    expect(page.get_by_role("heading", level=1, name="letters")).to_be_visible()
     expect(page.locator(".empty")).to_contain_text("its name is another. See all queues, its jobs, or what the log has of it.")
     page.get_by_role("link", name="what the log has of it").click()
     expect(page.get_by_label("Queue", exact=True)).to_have_value("letters")
-    expect(page.locator(".log .event")).to_have_count(2)
+    said = page.locator(".log .event .event-about")
+    expect(said).to_have_count(3)
+    expect(said.nth(0)).to_contain_text("deleted, ")
+    expect(said.nth(1)).to_have_text("with a reason")
+    expect(said.nth(2)).to_contain_text("scaling max 5 min 1 threshold 20")

@@ -14,7 +14,7 @@ from .story import FAILED
 
 PAGES = {
     "overview": "#/", "queue": "#/queue/reports", "jobs": "#/jobs", "failures": "#/failures", "workers": "#/workers",
-    "log": "#/log", "settings": "#/settings", "time bar": "#/failures?bar=1h",
+    "log": "#/log", "settings": "#/settings", "time bar": "#/failures?bar=1h", "no queue": "#/queue/none", "no job": "#/jobs?tag=none",
 }  # fmt: skip
 
 
@@ -44,15 +44,15 @@ def addresses(site: Site) -> list[str]:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, site: Site, scheme: str) -> None:
+def test_axe_finds_nothing(browser: Browser, site: Site, scheme: str) -> None:
     with visiting(browser, site, color_scheme=scheme) as visit:
         found: dict[str, list[str]] = {}
         page = visit.open("/")
         for address in addresses(site):
             page.goto(f"/{address}")
             settled(page)
-            if serious := axe.serious(page):
-                found[address.split("/job/")[0]] = serious
+            if said := axe.anything(page):
+                found[address.split("/job/")[0]] = said
         assert found == {}
 
 
@@ -95,7 +95,7 @@ def test_the_page_of_the_api_by_keyboard_alone(visit: Visit) -> None:
 
 def test_the_login_page_has_no_barriers(browser: Browser, site: Site) -> None:
     visit = Visit(browser, site)
-    assert axe.serious(visit.open("/")) == []
+    assert axe.anything(visit.open("/")) == []
     visit.context.close()
 
 

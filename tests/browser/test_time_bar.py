@@ -203,3 +203,26 @@ def test_a_moment_that_is_not_there_is_said_once(visit: Visit) -> None:
     expect(page.locator(".toasts li").first).to_be_visible()
     strip(page).get_by_role("button", name="Live").click()
     connection(page, "live")
+
+
+def test_the_bar_stays_as_high_as_it_is(visit: Visit, site: Site) -> None:
+    """Whatever happened there: the page below must not jump while one steps or plays."""
+    name = "letters-to-everybody-who-ever-asked-for-one-and-some-who-did-not"
+    at = site.ask("PUT", f"/queue/{name}", {})["position"]
+    page = visit.open("/#/?bar=1h")
+    bar = page.locator(".time-bar")
+    expect(bar).to_be_visible()
+    now = bar.bounding_box()
+    page.goto(f"/#/?bar=1h&at={at}")
+    expect(bar).to_contain_text(f"queue configured in {name}")
+    assert bar.bounding_box() == now
+
+
+def test_what_supervisors_kept_is_not_told_of_the_past(visit: Visit, site: Site) -> None:
+    page = visit.open("/#/workers")
+    expect(page.locator("main")).to_contain_text("No supervisor runs")
+    page.goto(f"/#/workers?at={site.get('/queue/status')['position']}")
+    expect(page.locator(".time-bar")).to_be_visible()
+    expect(page.get_by_role("heading", name="Worker processes by queue")).to_be_visible()
+    expect(page.locator("main")).not_to_contain_text("No supervisor runs")
+    expect(page.locator("main")).not_to_contain_text("MiB")

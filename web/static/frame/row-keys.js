@@ -26,7 +26,8 @@ function step(by) {
 }
 
 const open = () => current.querySelector(OPENS)?.click();
-const ownsEnter = () => document.activeElement?.closest?.("button, a, summary");
+// Enter belongs to what has the focus, where that is something to press; elsewhere it opens the row.
+export const ownsEnter = () => document.activeElement?.closest?.("button, a, summary");
 
 const KEYS = { j: () => step(1), k: () => step(-1) };
 const BEGUN = { ArrowDown: () => step(1), ArrowUp: () => step(-1), o: open, Enter: open, Escape: () => mark(null) };

@@ -32,7 +32,7 @@ function Toast({ id, text, action, tone }) {
 }
 
 export function Toasts() {
-  return html`<ol class="toasts" role="status" aria-live="polite">
+  return html`<div role="status" aria-live="polite"><ol class="toasts">
     ${shown.value.map((one) => html`<${Toast} key=${one.id} ...${one} />`)}
-  </ol>`;
+  </ol></div>`;
 }

@@ -3,7 +3,7 @@
 import { html } from "../view.js";
 import { address } from "../data/api.js";
 import { at } from "../frame/router.js";
-import { Icon } from "./icon.js";
+import { Menu } from "./menu.js";
 
 const KINDS = ["csv", "ndjson"];
 
@@ -12,9 +12,7 @@ export function Export({ path, query = () => ({}), past = false }) {
   if (at.value && !past) return null;
   const to = (format) => address(path, { ...(at.value ? { at: at.value } : {}), ...query(), format }).href;
   const renew = (format) => ({ currentTarget }) => ((currentTarget.href = to(format)), (currentTarget.closest("details").open = false));
-  return html`<details class="menu">
-    <summary class="button"><${Icon} name="download" size=${16} />Export</summary>
+  return html`<${Menu} label="Export" icon="download">
     <div class="menu-body">${KINDS.map((kind) => html`<a key=${kind} class="button" download href=${to(kind)} onClick=${renew(kind)}>${kind.toUpperCase()}</a>`)}
-      <small class="dim">The first 100,000 rows</small></div>
-  </details>`;
+      <small class="dim">The first 100,000 rows</small></div><//>`;
 }

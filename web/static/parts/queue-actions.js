@@ -23,7 +23,7 @@ async function trying(work) {
 export async function pauseQueue(name, stats) {
   const said = await confirm({
     title: `Pause ${name}?`,
-    text: `${plural(stats.depth, "waiting job")} will not start until it is resumed. ${exact(stats.processing)} running now will finish.`,
+    text: `${plural(stats.depth, "waiting job")} will not start until it is resumed. ${stats.processing ? `${exact(stats.processing)} running now will finish.` : "None runs now."}`,
     yes: "Pause queue", no: "Leave it running", reason: true,
   });
   if (said) await trying(() => paused(name, said.reason));

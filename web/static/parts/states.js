@@ -14,7 +14,7 @@ export function Skeleton({ rows = 5, height = 44 }) {
 export function Empty({ title, icon, children }) {
   return html`<div class="empty">
     ${icon && html`<${Icon} name=${icon} size=${28} />`}
-    <h3>${title}</h3>
+    <h2>${title}</h2>
     ${children}
   </div>`;
 }

@@ -1,6 +1,6 @@
 // Events of a job in words. Pure.
 
-import { duration, exact } from "../../data/format.js";
+import { duration, exact, plural } from "../../data/format.js";
 
 export const TITLES = {
   enqueued: "Enqueued", queued: "Due", started: "Started", progressed: "Progress", completed: "Completed",
@@ -23,7 +23,7 @@ export function actorOf(text) {
 const seconds = (from, to) => (Date.parse(to) - Date.parse(from)) / 1000;
 
 const DETAILS = {
-  enqueued: ({ data }) => [`priority ${data.priority}`, `${data.max_retries} retries`, data.timeout && `timeout ${duration(data.timeout)}`,
+  enqueued: ({ data }) => [`priority ${data.priority}`, plural(data.max_retries, "retry", "retries"), data.timeout && `timeout ${duration(data.timeout)}`,
     data.source && `source ${data.source}`, data.body_size && `${exact(data.body_size)} bytes`],
   progressed: ({ data, message }) => [data.percent != null && `${Math.round(data.percent)}%`, message],
   retry_scheduled: ({ data, recorded_at }) => [CAUSES[data.cause], data.due_at && `again in ${duration(Math.max(0, seconds(recorded_at, data.due_at)))}`],

@@ -4,6 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../view.j
 import { may } from "../../data/me.js";
 import { go } from "../../frame/router.js";
 import { useKeys } from "../../frame/keys.js";
+import { ownsEnter } from "../../frame/row-keys.js";
 import { ErrorBox } from "../../parts/states.js";
 import { shown } from "./columns.js";
 import { Row } from "./row.js";
@@ -34,7 +35,8 @@ export function Rows({ list, selection }) {
     j: () => step(1), k: () => step(-1), ArrowDown: () => step(1), ArrowUp: () => step(-1),
     x: () => chooses && selection.toggle(here.id),
     X: () => chooses && selection.toggle(here.id, true),
-    Enter: openWhenFree(() => go(`/job/${here.id}`)), o: () => go(`/job/${here.id}`),
+    get Enter() { return ownsEnter() ? undefined : this.o; }, // asked when the key comes: the focus may have moved
+    o: () => go(`/job/${here.id}`),
   });
 
   return html`<div class="jobs-table" role="table" aria-label="Jobs" aria-rowcount=${next ? -1 : jobs.length + 1}>
@@ -67,9 +69,6 @@ function useNextPage({ jobs, next, loading, error, more }, to) {
     return () => clearTimeout(timer);
   }, [to, jobs.length, next, loading, error]);
 }
-
-// Enter belongs to the button or link that has the focus; elsewhere it opens the row.
-const openWhenFree = (open) => (document.activeElement?.closest?.("button, a, input") ? undefined : open);
 
 function useRowHeight() {
   const [cards, setCards] = useState(narrow.matches);

@@ -35,6 +35,14 @@ export function actorOf({ actor }) {
 
 const HIDDEN = new Set(["body_size", "retry_backoff", "error_type", "template", "fingerprint"]);
 
+const FLAGS = { reason: "with a reason", deleted: "deleted" }; // the reason itself is in the vault
+
+function inWords(value) {
+  if (value === null || typeof value !== "object") return value ?? "none";
+  if (Array.isArray(value)) return JSON.stringify(value);
+  return Object.entries(value).map(([name, of]) => `${name} ${inWords(of)}`).join(" ");
+}
+
 // One line: what the event's data say.
 export function about({ data, attempt }) {
   const said = [];
@@ -43,7 +51,7 @@ export function about({ data, attempt }) {
   if (error) said.push(error);
   for (const [name, value] of Object.entries(data)) {
     if (HIDDEN.has(name) || value == null) continue;
-    said.push(`${name.replaceAll("_", " ")} ${typeof value === "object" ? JSON.stringify(value) : value}`);
+    said.push((value === true && FLAGS[name]) || `${name.replaceAll("_", " ")} ${inWords(value)}`);
   }
   return said.join(", ");
 }

@@ -49,7 +49,7 @@ function Times({ name }) {
 }
 
 function Gone({ name }) {
-  return html`<${Empty} title=${`There is no queue ${name}`} icon="queue"><p>It was deleted, or its name is another. ${" "}
+  return html`<div class="page-head"><h1>${name}</h1></div><${Empty} title=${`There is no queue ${name}`} icon="queue"><p>It was deleted, or its name is another. ${" "}
     <a href=${href("/")}>See all queues</a>, <a href=${href("/jobs", { queue: name })}>its jobs</a>, or ${" "}
     <a href=${href("/log", { queue: name })}>what the log has of it</a>.</p><//>`;
 }

@@ -29,13 +29,13 @@ export default function Settings() {
 }
 
 function Queues({ queues }) {
-  return html`<table class="table cards"><thead><tr><th>Queue</th><th class="right">Priority</th><th class="right">Retries</th><th class="right">Pause</th>
+  return html`<table class="table cards"><thead><tr><th>Queue</th><th class="right">Priority</th><th class="right">Retries</th><th class="right">Retry after</th>
     <th class="right">Time limit</th><th class="right">At once</th><th class="right">Processes</th><th><span class="sr">Change</span></th></tr></thead>
     <tbody>${queues.map(({ name, paused, config }) => html`<tr key=${name}>
       <td class="wide"><${QueueLink} name=${name} /> ${paused && html`<span class="badge warn">Paused</span>`}</td>
       <td data-label="Priority" class="right">${config.priority}</td>
       <td data-label="Retries" class="right">${config.max_retries}</td>
-      <td data-label="Pause" class="right">${duration(config.retry_delay)}${config.retry_backoff === "exponential" ? ", doubling" : ""}</td>
+      <td data-label="Retry after" class="right">${duration(config.retry_delay)}${config.retry_backoff === "exponential" ? ", doubling" : ""}</td>
       <td data-label="Time limit" class="right">${config.timeout == null ? "none" : duration(config.timeout)}</td>
       <td data-label="At once" class="right">${config.max_workers == null ? "no limit" : number(config.max_workers)}</td>
       <td data-label="Processes" class="right">${config.scaling.min} to ${config.scaling.max}</td>

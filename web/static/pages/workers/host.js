@@ -21,11 +21,17 @@ export function Host({ name, workers, supervisors }) {
   const [shown, list] = useHeld(workers);
   return html`<section class="panel" aria-label=${`Host ${name}`}>
     <header><${Icon} name="host" /><h2>${name}</h2><span class="count">${plural(workers.length, "process", "processes")}</span>
-      <span class="dim actions">${number(sum(workers.map((one) => one.busy)))} of ${number(sum(workers.map((one) => one.slots)))} slots, ${mebibytes(sum(workers.map((one) => one.memory_mib)))}</span></header>
+      <span class="dim actions">${number(sum(workers.map((one) => one.busy)))} of ${number(sum(workers.map((one) => one.slots)))} slots${memory(workers)}</span></header>
     <table class="table cards" ref=${list}><thead><tr><th>Process</th><th>Queues</th><th class="slots">Slots</th><th>Runs</th><th class="right">Memory</th>
       <th>Heartbeat</th><th>Up</th><th><span class="sr">Stop</span></th></tr></thead>
       <tbody>${shown.map((worker) => html`<${Row} key=${worker.session} worker=${worker} canStop=${may("operate") && supervised(worker, supervisors)} />`)}</tbody></table>
   </section>`;
+}
+
+// Of those that told it: in the past nobody does.
+function memory(workers) {
+  const told = workers.map((one) => one.memory_mib).filter((mib) => mib != null);
+  return told.length ? `, ${mebibytes(sum(told))}` : "";
 }
 
 function Row({ worker, canStop }) {
@@ -48,10 +54,15 @@ function Runs({ jobs, busy }) {
     ${busy > RUNS && html`<li class="dim">and ${number(busy - RUNS)} more</li>`}</ul>`;
 }
 
+function ends({ busy }) {
+  if (!busy) return "It runs nothing, and ends at once.";
+  return `It takes no new job, and ends when the ${plural(busy, "job")} it runs ${busy === 1 ? "is" : "are"} done.`;
+}
+
 async function stop(worker) {
   const said = await confirm({
     title: `Stop ${worker.name}?`, yes: "Stop process", no: "Keep it", danger: true,
-    text: `It takes no new job and ends when the ${plural(worker.busy, "job")} it runs ${worker.busy === 1 ? "is" : "are"} done. Its queue then keeps one process fewer.`,
+    text: `${ends(worker)} Its queue then keeps one process fewer.`,
   });
   if (!said) return;
   try {

@@ -4,6 +4,7 @@ import { html } from "../../view.js";
 import { post } from "../../data/api.js";
 import { number, plural } from "../../data/format.js";
 import { may } from "../../data/me.js";
+import { at } from "../../frame/router.js";
 import { failed, toast } from "../../frame/toasts.js";
 import { Icon } from "../../parts/icon.js";
 import { Command } from "../../parts/states.js";
@@ -17,12 +18,13 @@ async function ask(path, body) {
   }
 }
 
+// In the past nobody knows what supervisors kept: the log tells only how many there were to be.
 export function Scaling({ rows, supervisors }) {
   const hosts = new Set(supervisors.map(({ host }) => host));
   return html`<section class="panel" aria-labelledby="scaling-title">
     <header><h2 id="scaling-title">Worker processes by queue</h2><span class="dim">${supervisors.length
       ? `kept by ${plural(supervisors.length, "supervisor")} on ${plural(hosts.size, "host")}` : ""}</span></header>
-    ${!supervisors.length && html`<div class="panel-note"><p>No supervisor runs, so nothing here starts or stops by itself. On each host:</p>
+    ${!supervisors.length && !at.value && html`<div class="panel-note"><p>No supervisor runs, so nothing here starts or stops by itself. On each host:</p>
       <${Command} line="hivelog supervise --handlers your_module" /></div>`}
     <table class="table cards"><thead><tr><th>Queue</th><th class="right">Run</th><th class="right">Wanted</th><th>By</th><th>Bounds</th><th><span class="sr">Change</span></th></tr></thead>
       <tbody>${rows.map((row) => html`<${Row} key=${row.queue} row=${row} />`)}</tbody></table></section>`;
