@@ -311,3 +311,18 @@ def test_enter_presses_what_has_the_focus(visit: Visit, site: Site) -> None:
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Workers").focus()
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("#/workers"))
+
+
+def test_what_is_found_is_not_covered_by_suggestions(visit: Visit) -> None:
+    page = visit.open("/#/jobs")
+    search(page, "state:failed")
+    expect(rows(page)).not_to_have_count(0)
+    suggestions = page.get_by_role("listbox", name="Suggestions")
+    expect(suggestions).to_be_hidden()
+    page.keyboard.press("ArrowDown")
+    expect(suggestions).to_be_visible()
+    page.keyboard.type("type:charge_card")
+    page.keyboard.press("Enter")
+    page.get_by_label("Remove state failed").click()
+    expect(page.locator(".chip")).to_have_count(1)
+    expect(suggestions).to_be_hidden()

@@ -101,7 +101,10 @@ def test_the_login_page_has_no_barriers(browser: Browser, site: Site) -> None:
 
 def test_no_page_is_wider_than_a_phone(phone: Visit, site: Site) -> None:
     page = phone.open("/")
-    for address in addresses(site):
+    name = "a_name_that_is_longer_than_a_phone_is_wide_and_has_no_blank"
+    job = site.enqueue("default", name, {})
+    past = site.ask("PUT", f"/queue/{name.replace('_', '-')}", {})["position"]
+    for address in (*addresses(site), f"#/job/{job}", f"#/?bar=1h&at={past}", f"#/queue/{name.replace('_', '-')}"):
         page.goto(f"/{address}")
         settled(page)
         for menu in page.locator("details.menu summary").all():

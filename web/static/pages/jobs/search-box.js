@@ -14,9 +14,11 @@ export function SearchBox({ filters, change, field }) {
   const shown = open && suggestions.length > 0;
   const type = (value) => (setText(value), setChosen(-1));
 
+  // What was found is not to be covered: names are suggested again when one goes on.
   function submit(whole = text) {
     if (!whole.trim()) return;
     type("");
+    setOpen(false);
     change(added(filters, whole));
   }
   function take(suggestion) {
@@ -25,11 +27,12 @@ export function SearchBox({ filters, change, field }) {
     type(whole);
     return field.current.focus();
   }
-  const remove = ({ changes }) => (change({ ...filters, ...changes }), field.current.focus());
+  const remove = ({ changes }) => (change({ ...filters, ...changes }), field.current.focus(), setOpen(false));
 
   function onKeyDown(event) {
     const step = { ArrowDown: 1, ArrowUp: -1 }[event.key];
-    if (step && shown) setChosen((chosen + step + suggestions.length + 1) % (suggestions.length + 1));
+    if (step && !open) setOpen(true);
+    else if (step && shown) setChosen((chosen + step + suggestions.length + 1) % (suggestions.length + 1));
     else if (event.key === "Tab" && shown && chosen >= 0) take(suggestions[chosen]);
     else if (event.key === "Enter") chosen >= 0 && shown && suggestions[chosen] ? take(suggestions[chosen]) : submit();
     else if (event.key === "Backspace" && !text) {
@@ -47,7 +50,7 @@ export function SearchBox({ filters, change, field }) {
       <input type="text" data-search ref=${field} role="combobox" aria-expanded=${shown} aria-controls=${list} aria-autocomplete="list"
         aria-label="Search jobs" aria-activedescendant=${shown && chosen >= 0 ? `${list}-${chosen}` : null}
         placeholder=${Object.keys(filters).length ? "and" : "state:failed  user_id:u1  words of an error"} autocomplete="off" autocapitalize="off"
-        spellcheck=${false} maxlength="500" value=${text} onFocus=${() => setOpen(true)} onBlur=${() => setOpen(false)}
+        spellcheck=${false} maxlength="500" value=${text} onFocus=${() => setOpen(true)} onClick=${() => setOpen(true)} onBlur=${() => setOpen(false)}
         onInput=${(event) => (type(event.target.value), setOpen(true))} onKeyDown=${onKeyDown} />
       ${Object.keys(filters).length > 0 && html`<button type="button" class="icon-button" aria-label="Clear the search" onClick=${() => change({})}><${Icon} name="close" size=${16} /></button>`}
     </div>
