@@ -88,6 +88,8 @@ def test_workers_that_do_not_stay_up_say_why(visit: Visit, site: Site, queue: st
         crash = page.locator(f".crashes [data-queue={queue}]")
         expect(crash).to_contain_text("in a row")
         expect(crash.locator("pre")).to_contain_text("bad_handlers_that_are_not_there")
+        # It wants one, and none runs.
+        expect(page.locator("main")).to_contain_text("Where fewer run than are wanted, they are being started")
     finally:
         crew.kill()
 

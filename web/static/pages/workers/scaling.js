@@ -27,7 +27,13 @@ export function Scaling({ rows, supervisors }) {
     ${!supervisors.length && !at.value && html`<div class="panel-note"><p>No supervisor runs, so nothing here starts or stops by itself. On each host:</p>
       <${Command} line="hivelog supervise --handlers your_module" /></div>`}
     <table class="table cards"><thead><tr><th>Queue</th><th class="right">Run</th><th class="right">Wanted</th><th>By</th><th>Bounds</th><th><span class="sr">Change</span></th></tr></thead>
-      <tbody>${rows.map((row) => html`<${Row} key=${row.queue} row=${row} />`)}</tbody></table></section>`;
+      <tbody>${rows.map((row) => html`<${Row} key=${row.queue} row=${row} />`)}</tbody></table>
+    ${supervisors.length > 0 && rows.some(({ running, desired }) => running < desired) && html`<${Fewer} />`}</section>`;
+}
+
+function Fewer() {
+  return html`<div class="panel-note fewer"><p>Where fewer run than are wanted, they are being started, no supervisor serves the queue, or hosts may run no
+    more: see <code>--queue</code>, <code>--max-processes</code> and <code>--max-memory</code> of <code>hivelog supervise</code>.</p></div>`;
 }
 
 function Row({ row }) {
