@@ -20,11 +20,13 @@ class Pool(AsyncConnectionPool[Connection]):
     wait in vain, and connecting having failed, the next callers get what is there at once, or nothing.
 
     Connections of a time in which the server only read are not found out one by one, each at the cost of a
-    request: once a write was refused, those that only read are replaced before anybody gets them.
+    request: once a write was refused, those that only read are replaced before anybody gets them. That ends
+    with the first new one that only reads as well, until the next write is refused.
     """
 
     _away_until = float("-inf")
     _failed_before = 0  # attempts to connect, when a connection was got last
+    _reader = float("-inf")  # birth of the youngest that is known to only read
 
     async def getconn(self, timeout: float | None = None) -> Connection:
         """Raises PoolTimeout."""
@@ -39,10 +41,31 @@ class Pool(AsyncConnectionPool[Connection]):
         return connection
 
     async def _current(self, timeout: float | None) -> Connection:
-        while (connection := await super().getconn(timeout)).outdated:
-            await connection.close()
-            await self.putconn(connection)  # which makes another in its place
-        return connection
+        until = time.monotonic() + (self.timeout if timeout is None else timeout)
+        connection = await super().getconn(timeout)
+        if not self._outdated(connection):
+            return connection
+        await connection.close()
+        await self.putconn(connection)  # which makes another in its place
+        return await self._younger(until)
+
+    async def _younger(self, until: float) -> Connection:
+        """The others wait beside: should the new one only read too, they are as good."""
+        beside = []
+        try:
+            while self._outdated(connection := await super().getconn(until - time.monotonic())):
+                beside.append(connection)
+            return connection
+        finally:
+            for other in beside:
+                await self.putconn(other)
+
+    def _outdated(self, connection: Connection) -> bool:
+        """It only reads, as all that are known, and somebody wanted to write since: a new one may."""
+        if self._reader >= Connection.refused or connection.writes:
+            return False
+        self._reader = max(self._reader, connection.born)
+        return self._reader < Connection.refused
 
     def _failures(self) -> int:
         return self.get_stats().get("connections_errors", 0)

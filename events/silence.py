@@ -43,14 +43,14 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
     silence: float | None = LONGEST
     born = float("-inf")
     # When this process was last refused a write (monotonic, as `born`).
-    _refused: ClassVar[float] = float("-inf")
+    refused: ClassVar[float] = float("-inf")
 
     async def wait(self, gen: PQGen[RV], *args: Any, **options: Any) -> RV:
         try:
             with heard_within(self.pgconn, self.silence):
                 return await super().wait(gen, *args, **options)
         except psycopg.errors.ReadOnlySqlTransaction as error:
-            Connection._refused = time.monotonic()
+            Connection.refused = time.monotonic()
             await self.close()
             raise TakesNoWrites(str(error)) from error
 
@@ -59,11 +59,6 @@ class Connection(psycopg.AsyncConnection[TupleRow]):
         """What the server says of itself, unasked; True where something in between keeps that back."""
         told = (b"in_hot_standby", b"default_transaction_read_only")
         return all(self.pgconn.parameter_status(name) != b"on" for name in told)
-
-    @property
-    def outdated(self) -> bool:
-        """It only reads, and since it was made somebody wanted to write: a new one may."""
-        return self.born < Connection._refused and not self.writes
 
 
 @contextlib.contextmanager

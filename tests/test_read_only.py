@@ -10,6 +10,7 @@ import httpx
 import psycopg
 import pytest
 from hivelog.events import pool
+from psycopg_pool import AsyncConnectionPool
 
 from .degraded_world import Site, site
 from .intact import assert_intact
@@ -130,23 +131,61 @@ async def test_a_connection_that_may_only_read_is_given_up(database: str) -> Non
 async def test_the_others_are_replaced_before_anybody_gets_them(database: str) -> None:
     """As many as the pool has were made while the server only read; one write is refused, no more."""
     async with pool.make_pool(database, size=4) as several:
-
-        async def write() -> bool:
-            try:
-                async with several.connection() as connection:
-                    await connection.execute("delete from hivelog.supervisors")
-            except psycopg.OperationalError:
-                return False
-            return True
-
         with only_reading(database):
-            async with contextlib.AsyncExitStack() as stack:
-                for _ in range(4):
-                    connection = await stack.enter_async_context(several.connection())
-                    assert not connection.writes
+            await _filled(several)
             reads = [connection async for connection in _each(several, 8)]
             assert not any(connection.writes for connection in reads), "who only reads may go on"
-        assert [await write() for _ in range(8)] == [False, *[True] * 7]
+        assert [await _write(several) for _ in range(8)] == [False, *[True] * 7]
+
+
+async def test_a_standby_that_is_written_to_keeps_its_connections(database: str) -> None:
+    """A refused write costs its own connection, and one by which is seen that it was in vain."""
+    async with pool.make_pool(database, size=4) as several:
+        with only_reading(database):
+            await _filled(several)
+            made = several.get_stats()["connections_num"]
+            for _ in range(5):
+                assert not await _write(several)
+                assert len([each async for each in _each(several, 4)]) == 4
+            assert several.get_stats()["connections_num"] - made <= 2 * 5
+        assert [await _write(several) for _ in range(8)] == [False, *[True] * 7]
+
+
+async def test_who_gets_a_younger_one_waits_no_longer_for_it(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits: list[float] = []
+    getconn = AsyncConnectionPool.getconn
+
+    async def counted(self: pool.Pool, timeout: float) -> pool.Connection:
+        waits.append(timeout)
+        return await getconn(self, timeout)
+
+    async with pool.make_pool(database, size=4) as several:
+        with only_reading(database):
+            await _filled(several)
+            assert not await _write(several)
+            monkeypatch.setattr(AsyncConnectionPool, "getconn", counted)
+            await several.putconn(await several.getconn(5))
+    assert len(waits) > 1
+    assert waits == sorted(set(waits), reverse=True), "a whole wait anew at each"
+
+
+async def _write(several: pool.Pool) -> bool:
+    try:
+        async with several.connection() as connection:
+            await connection.execute("delete from hivelog.supervisors")
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+async def _filled(several: pool.Pool) -> None:
+    """With four that only read."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(4):
+            connection = await stack.enter_async_context(several.connection())
+            assert not connection.writes
 
 
 async def _each(several: pool.Pool, times: int) -> AsyncIterator[pool.Connection]:
