@@ -64,6 +64,17 @@ def test_all_end_in_time(postgres: Postgres, redis_url: str, tmp_path: Path) -> 
     assert {name: seconds for name, seconds in took.items() if seconds > BOUNDS[name] + _SLACK} == {}
 
 
+def test_what_comes_to_no_end_is_ended() -> None:
+    """A thread that the interpreter would wait for at its exit, for ever."""
+    program = (
+        "import threading; from hivelog.stopping import end_within; end_within(0.2);"
+        "threading.Thread(target=threading.Event().wait).start()"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=30, check=False)
+    assert ended.returncode == 1
+    assert "stop_overdue" in ended.stdout + ended.stderr
+
+
 def stopped(processes: dict[str, subprocess.Popen[bytes]]) -> dict[str, float]:
     """Seconds that each takes to end."""
     assert [name for name, each in processes.items() if each.poll() is not None] == [], "it ended by itself"
