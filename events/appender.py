@@ -187,7 +187,14 @@ class Appender:
             await self._handle(error, batch)
             return self._send()
         following = self._send()
-        self._deliver(self.log.read(flight, row), batch)
+        try:
+            appended = self.log.read(flight, row)
+        except Exception as error:
+            # A bug; it is in the log all the same. The next batch is on its way, and has callers of its own.
+            _log.exception("answer_unreadable")
+            self._fail(batch, error, patient=True)
+        else:
+            self._deliver(appended, batch)
         return following
 
     def _most(self) -> int:

@@ -85,6 +85,26 @@ async def _two_batches(appender: Appender, desk: Desk) -> list[asyncio.Future[Ou
     return sent
 
 
+async def test_an_answer_that_cannot_be_read_fails_its_own_batch(
+    database: str, appender: Appender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not the one that was sent before it was read, whose callers would be told of another's fate."""
+    desk, read = Desk(database), appender.log.read
+
+    def once(*_: object) -> None:
+        monkeypatch.setattr(appender.log, "read", read)
+        raise ValueError("not an answer")
+
+    monkeypatch.setattr(appender.log, "read", once)
+    sent = await _two_batches(appender, desk)
+    told = await asyncio.wait_for(asyncio.gather(*sent, return_exceptions=True), 10)
+    failed = [each for each in told if isinstance(each, ValueError)]
+    assert failed == told[: len(failed)]
+    assert 0 < len(failed) < len(told)
+    assert all(isinstance(each, Outcome) for each in told[len(failed) :])
+    assert_intact(database)
+
+
 async def test_a_lost_answer_is_found_in_the_log(database: str, tmp_path: Path) -> None:
     desk = Desk(database)
     async with proxied(database, tmp_path) as proxy:
