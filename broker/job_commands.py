@@ -125,6 +125,8 @@ class JobCommands:
             if not outcome.refused:
                 position = outcome.positions["m"][0]
                 return Done(job, _after(decision, state), decision.event, position, state.version + 1)
+            if isinstance(command, Retry):
+                await self._names.refresh()  # its queue may be deleted, which what is remembered may not know
         raise Rejected("conflict", "the job changed at the same time; try again")
 
     async def _require_queue(self, queue: int) -> None:

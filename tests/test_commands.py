@@ -188,6 +188,20 @@ async def test_retry_runs_an_ended_job_again_with_another_payload(
     assert lease.body == b'{"n":2}'
 
 
+async def test_retry_in_a_queue_that_another_process_has_just_deleted_says_so(
+    backend: Backend, database: str
+) -> None:
+    await backend.queues.configure("letters", {}, actor=ACTOR)
+    job = (await backend.enqueuer.enqueue("letters", "mail", {}, actor=ACTOR)).job
+    await backend.jobs.cancel(job, actor=ACTOR)
+    async with Backend.open(database) as other:
+        await backend.names.refresh()  # remembered as it was
+        await other.queues.delete("letters", actor=ACTOR)
+        error = await rejected(backend.jobs.retry(job, actor=ACTOR))
+    assert (error.code, error.detail.get("queue")) == ("conflict", "letters")
+    assert "was deleted" in str(error)
+
+
 async def test_reschedule_changes_priority_and_time_of_a_waiting_job(backend: Backend) -> None:
     job = (await backend.enqueuer.enqueue("default", "mail", {}, actor=ACTOR)).job
     assert (await backend.jobs.reschedule(job, actor=ACTOR, priority=9)).status == "queued"
