@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from .protocol.bugs import BUGS, Bug, found_by
+from .protocol.loop import simulated
 from .protocol.world import simulate
 
 
@@ -24,6 +27,22 @@ def test_a_seed_tells_the_same_history_again() -> None:
     first, again = (simulate(4, 6_000) for _ in range(2))
     assert first.database.tables.events == again.database.tables.events
     assert (first.loop.steps, list(first.trace)) == (again.loop.steps, list(again.trace))
+
+
+def test_what_a_history_leaves_behind_is_over_with_it() -> None:
+    """Who holds it, as a traceback does, hears nothing of it later."""
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(1000)
+        finally:
+            tasks.append(loop.create_task(asyncio.sleep(1)))  # which never begins
+            await asyncio.Future(loop=loop)
+
+    with simulated(1) as loop:
+        tasks = [loop.create_task(stubborn())]
+        loop.run_until_complete(asyncio.sleep(1))
+    assert all(task.get_coro().cr_frame is None for task in tasks)
 
 
 @pytest.mark.parametrize("bug", BUGS, ids=lambda bug: bug.guard.replace(" ", "-"))

@@ -10,12 +10,13 @@ import selectors
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import structlog
 
 EPOCH_MS = 1_800_000_000_000
+_STUBBORN = 10  # times that a coroutine may wait on after it was told to end
 
 
 class _Selector(selectors.SelectSelector):
@@ -46,9 +47,9 @@ class SimLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def call_soon(self, callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
-        self.steps += 1
         if self._over:
             return asyncio.Handle(callback, args, self)  # of a task that is being thrown away
+        self.steps += 1
         return super().call_soon(callback, *args, context=context)
 
     def abandon(self) -> None:
@@ -57,14 +58,31 @@ class SimLoop(asyncio.SelectorEventLoop):
         self._ready.clear()  # type: ignore[attr-defined]
         self._scheduled.clear()  # type: ignore[attr-defined]
         hook, sys.unraisablehook = sys.unraisablehook, lambda _: None
+        self._close_tasks()
         gc.collect()
         sys.unraisablehook = hook
         self.close()
+
+    def _close_tasks(self) -> None:
+        """A traceback may hold them for longer: they would complain when it goes, in the midst of another test."""
+        closed = set[asyncio.Task[Any]]()
+        while left := asyncio.all_tasks(self) - closed:  # what ends may begin others
+            for task in left:
+                _close(task.get_coro())
+            closed |= left
 
     @property
     def ms(self) -> int:
         """The wall clock, in milliseconds since 1970."""
         return EPOCH_MS + int(self.now * 1000)
+
+
+def _close(coroutine: Any) -> None:
+    for _ in range(_STUBBORN):
+        with suppress(BaseException):  # also that it goes on waiting, or that no loop runs
+            coroutine.close()
+        if coroutine.cr_frame is None:
+            return
 
 
 @contextmanager
