@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from time import monotonic
 from typing import Any
 from uuid import NAMESPACE_URL, uuid4, uuid5
 
@@ -38,6 +39,7 @@ class Names:
         self._queues: dict[str, Queue] = {}
         self._queues_by_id: dict[int, Queue] = {}
         self._queue_names: dict[int, str] = {}  # of deleted ones too
+        self._nameless: dict[int, float] = {}  # numbers that the database did not know, and when
         self._ids: dict[str, dict[str, int]] = {"t": {}, "a": {}}
         self._names: dict[str, dict[int, str]] = {"t": {}, "a": {}}
         self._upto = {"t": 0, "a": 0}  # read so far; what was learnt beside may have a higher number
@@ -104,9 +106,17 @@ class Names:
 
     async def queue_name(self, number: int) -> str:
         """What a queue is called, or was before it was deleted."""
-        if number not in self._queue_names:
+        if number not in self._queue_names and not self._was_nameless(number):
             await self._renewal.now()
+            if number not in self._queue_names:
+                self._nameless[number] = monotonic()
         return self._queue_names.get(number, f"queue:{number}")
+
+    def _was_nameless(self, number: int) -> bool:
+        """Just now: a list of jobs of a queue that is not there must not ask for each of them."""
+        since = monotonic() - _LATEST
+        self._nameless = {n: asked for n, asked in self._nameless.items() if asked > since}
+        return number in self._nameless
 
     async def queue_names(self) -> dict[int, str]:
         """Of all queues that there are or were."""
@@ -116,6 +126,7 @@ class Names:
     def forget_queues(self) -> None:
         """The next question re-reads them: this process has just changed one."""
         self.version += 1
+        self._nameless.clear()
         self._renewal.forget()
 
     def forget(self) -> None:

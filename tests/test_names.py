@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from hivelog.events import names as names_module
 from hivelog.events import pool
 from hivelog.events.names import Names
 
@@ -79,3 +80,25 @@ async def test_a_queue_that_was_made_elsewhere_just_now_is_named_at_once(databas
         await names.queues()
         number = Desk(database, queue="work").queue
         assert await names.queue_name(number) == "work"
+
+
+async def test_a_number_that_no_queue_has_is_asked_for_once(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with pool.make_pool(database) as reads:
+        names, clock = Names(reads), 0.0
+        monkeypatch.setattr(names_module, "monotonic", lambda: clock)
+        asked, read = 0, names._renewal.now
+
+        async def now() -> None:
+            nonlocal asked
+            asked += 1
+            await read()
+
+        monkeypatch.setattr(names._renewal, "now", now)
+        for _ in range(3):
+            assert await names.queue_name(99) == "queue:99"
+        assert asked == 1
+        clock += 1.5
+        await names.queue_name(99)
+        names.forget_queues()
+        await names.queue_name(99)
+        assert asked == 3
