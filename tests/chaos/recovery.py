@@ -120,14 +120,14 @@ class Measure:
         for start in range(0, jobs, _BULK):
             items = [Item("work", "work", {"n": n, "seconds": 0.02}) for n in range(start, min(start + _BULK, jobs))]
             await self._engine.enqueuer.enqueue_many(items, actor="recovery")
-        await self._engine.queues.resume("work", actor="recovery")
-        await asyncio.sleep(2)
+        resumed = await self._engine.queues.resume("work", actor="recovery")
         adversary = Adversary(self.world.valkey.url, random.Random(0))
+        started = "select 1 from hivelog.events where position > %s and type = 'started' limit 1"
+        await self._until(lambda: self._rows(started, resumed) and adversary.claims(), 600)
         head = self._rows("select max(position) from hivelog.batches")[0][0]
         adversary.flush()
         began = time.monotonic()
         found = {}
-        started = "select 1 from hivelog.events where position > %s and type = 'started' limit 1"
         await self._until(lambda: self._rows(started, head), 600)
         found["next job started"] = time.monotonic() - began
         await self._until(lambda: adversary.checkpoint() is not None, 600)

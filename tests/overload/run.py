@@ -6,6 +6,7 @@ import asyncio
 import resource
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from hivelog import embedded
@@ -63,7 +64,7 @@ async def _feed(here: Site, pid: int) -> tuple[list[Row], bool]:
     people = [person(n) for n in range((READERS + ASLEEP) // TO_A_PERSON + 1)]
     readers, tasks = await reading(here.port, people, READERS)
     sleepers = [Sleeper(here.port, people[n % len(people)]) for n in range(ASLEEP)]
-    await asyncio.sleep(2)
+    await _streams(here, lambda number: number == READERS + ASLEEP, 60)
     before = resident_mib([pid])
     with watched([pid]) as peak:
         began = time.monotonic()
@@ -97,14 +98,19 @@ async def _all_seen(readers: list[Reader]) -> int:
 
 async def _streams_left(here: Site) -> int:
     """Streams that the server holds, when those that do not read should be gone."""
-    deadline = time.monotonic() + 40
+    return await _streams(here, lambda number: number <= READERS, 40)
+
+
+async def _streams(here: Site, wanted: Callable[[int], bool], seconds: float) -> int:
+    """Streams that the server holds, once they are as many as wanted or so many seconds are over."""
+    deadline = time.monotonic() + seconds
     while True:
         text = (await here.client.get("/metrics")).text
         line = next(line for line in text.splitlines() if line.startswith("hivelog_streams_open "))
-        open_ = float(line.split()[1])
-        if open_ <= READERS or time.monotonic() > deadline:
-            return int(open_)
-        await asyncio.sleep(1)
+        number = int(float(line.split()[1]))
+        if wanted(number) or time.monotonic() > deadline:
+            return number
+        await asyncio.sleep(0.2)
 
 
 def _print(rows: list[Row], seconds: int) -> None:
