@@ -4,7 +4,8 @@
 --   new_priority, new_due_at, retry, attempt, enqueued, size, expires_at, spec (ended jobs bring them),
 --   data, slot, body, digest (base64), body_size}]
 -- Guard: the live row with that key and version, the lease with that token, or the version of an ended
--- job and that its last event is an end; nothing lives again in a deleted queue. Refusals are `conflict`: reload, decide again.
+-- job and that its last event is an end; nothing lives again in a deleted queue. Refusals are
+-- `conflict`: reload, decide again.
 create or replace function hivelog.append_moves(
     moves jsonb, h bigint, t timestamptz,
     out refused_n integer[], out refused_code text[], out accepted integer,
