@@ -148,9 +148,11 @@ def test_all_that_match_are_counted_exactly_before(visit: Visit, site: Site) -> 
     page = visit.open(f"/#/jobs?tag={tag}")
     page.get_by_role("button", name="Choose all that match").click()
     page.get_by_role("button", name="Cancel", exact=True).click()
+    counted = page.get_by_role("button", name="Cancel 130 jobs")
+    counted.wait_for()
     late = site.enqueue("default", "shred", {"page": 999}, tags=[tag])
     page.get_by_label("Reason").fill("the order was taken back")
-    page.get_by_role("button", name="Cancel 130 jobs").click()
+    counted.click()
     expect(page.get_by_text("130 jobs cancelled")).to_be_visible()
     assert site.job(late)["status"] == "queued", "it came after the count"
     page.get_by_role("button", name="Undo").click()
