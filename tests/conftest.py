@@ -6,6 +6,7 @@ the database user needs CREATEDB, and CREATEROLE for the tests of roles.
 `database`   URL of a fresh, migrated database; dropped afterwards
 `empty_database`   the same without a schema
 `redis_url`  URL of an empty Redis database, for this test alone
+`appender`   a started appender on `database`
 `clock`      moves `hivelog.now()` of `database`: `clock.advance(seconds)`
 """
 
@@ -16,7 +17,7 @@ import itertools
 import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from urllib.parse import urlsplit, urlunsplit
 
@@ -27,6 +28,8 @@ import redis
 import structlog
 from hivelog import embedded
 from hivelog.events import ids
+from hivelog.events.appender import Appender
+from hivelog.events.log import Log
 from hivelog.sql import migrate
 from hivelog.testing.memory import memory
 from psycopg import sql
@@ -143,6 +146,14 @@ def redis_url(servers: Servers) -> Iterator[str]:
         client.flushdb()
         yield url
         client.flushdb()
+
+
+@pytest.fixture
+async def appender(database: str) -> AsyncIterator[Appender]:
+    appender = Appender(Log(database))
+    await appender.start()
+    yield appender
+    await appender.stop()
 
 
 @pytest.fixture

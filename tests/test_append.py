@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
 
 import msgspec
 import psycopg
@@ -15,14 +14,6 @@ from hivelog.events.log import Log
 
 from .batches import Desk, complete, part
 from .intact import assert_intact, rows
-
-
-@pytest.fixture
-async def appender(database: str) -> AsyncIterator[Appender]:
-    appender = Appender(Log(database))
-    await appender.start()
-    yield appender
-    await appender.stop()
 
 
 async def test_many_appenders_leave_a_gapless_ordered_log(database: str) -> None:

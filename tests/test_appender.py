@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import psycopg
@@ -17,14 +16,6 @@ from hivelog.events.log import Log
 from .batches import Desk, complete, part
 from .intact import assert_intact, rows
 from .proxy import proxied
-
-
-@pytest.fixture
-async def appender(database: str) -> AsyncIterator[Appender]:
-    appender = Appender(Log(database))
-    await appender.start()
-    yield appender
-    await appender.stop()
 
 
 async def test_callers_that_wait_and_those_that_come_again_are_two_halves(database: str, appender: Appender) -> None:
