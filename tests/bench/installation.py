@@ -128,3 +128,22 @@ def wait_until(condition: Callable[[], bool], process: Process, every: float = 0
         if time.monotonic() > deadline:
             raise TimeoutError(f"{process.args!r}")
         time.sleep(every)
+
+
+def wait_until_left(count: Callable[[], int], left: int, process: Process) -> None:
+    """Poll until at most `left` are left. Raises as `wait_until` does.
+
+    In steps of half the time that the rest takes at the rate seen so far, since each question costs a rate.
+    """
+    first = count()
+    began = time.monotonic()
+    deadline = began + PATIENCE
+    while (now := count()) > left:
+        if process.poll() is not None:
+            raise RuntimeError(f"{process.args!r} ended with {process.returncode}")
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{process.args!r}")
+        if now == first:
+            began = time.monotonic()
+        rate = (first - now) / (time.monotonic() - began) if now < first else 0
+        time.sleep(min(max((now - left) / rate / 2, 0.005), 0.2) if rate else 0.02)
