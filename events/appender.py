@@ -32,6 +32,7 @@ Listener = Callable[[Appended], None]
 
 _BATCH_ROWS = 2_000
 _BATCH_BYTES = 4 * 1024 * 1024
+_HALVES_FROM = 16  # rows of all callers that are about
 _BACKOFF = (0.1, 0.2, 0.5, 1.0, 2.0)
 # Batches in a row that came back unwritten from a server that answers, before that is an outage too.
 _BLINKS = 2
@@ -55,6 +56,7 @@ class Appender:
         self._encoded: Encoded | None = None
         self._rows = self._bytes = 0  # of those that wait, and of the next batch
         self._rows_flying = 0  # of a batch whose answer is on its way
+        self._landed = 0  # rows of the last batch that landed, less what came since: they may come again
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._down: Exception | None = None
@@ -120,6 +122,7 @@ class Appender:
             future.set_exception(error)
             return future
         self._waiting.append((part, future))
+        self._landed = max(self._landed - rows, 0)
         self._rows += rows
         self._bytes += size
         self._wake.set()
@@ -183,9 +186,10 @@ class Appender:
             row = await self.log.landed(flight)
         except BaseException as error:
             self._put_back()
-            self._rows_flying = 0  # what comes now waits to see what becomes of it
+            self._rows_flying = self._landed = 0  # what comes now waits to see what becomes of it
             await self._handle(error, batch)
             return self._send()
+        self._landed, self._rows_flying = self._rows_flying, 0
         following = self._send()
         try:
             appended = self.log.read(flight, row)
@@ -198,10 +202,10 @@ class Appender:
         return following
 
     def _most(self) -> int:
-        """Rows of the next batch. Those who wait and those who were answered right now, and come again, are
-        best two halves, of which one is on its way while the other gets ready. Left alone, 3 and 47 stay."""
-        landed = self._rows_flying
-        return min(_BATCH_ROWS, -(-(self._rows + landed) // 2)) if landed else _BATCH_ROWS
+        """Rows of the next batch. Many who come again and again are best two halves: one is on its way while the
+        other gets ready. Few are quicker together, since a batch costs more than a row."""
+        about = self._rows + self._landed + self._rows_flying
+        return min(_BATCH_ROWS, -(-about // 2) if about >= _HALVES_FROM else about)
 
     def _take(self) -> list[_Waiting]:
         """The next batch: whole parts, in order, within the bounds of rows and bytes."""

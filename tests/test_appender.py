@@ -25,8 +25,28 @@ async def test_callers_that_wait_and_those_that_come_again_are_two_halves(databa
         await asyncio.sleep(0)
     sent += [appender.post(part(desk.enqueue())) for _ in range(47)]
     await asyncio.gather(*sent)
-    sizes = rows(database, "select position - first + 1 from hivelog.batches order by position desc limit 3")
-    assert sizes == [(22,), (25,), (3,)]
+    assert _sizes(database) == [22, 25, 3]
+
+
+async def test_callers_that_were_one_batch_become_two(database: str, appender: Appender) -> None:
+    """All answered at once they come again at once, and the database would wait for them and they for it."""
+    desk = Desk(database)
+    await asyncio.gather(*[appender.post(part(desk.enqueue())) for _ in range(40)])
+    await asyncio.gather(*[appender.post(part(desk.enqueue())) for _ in range(40)])
+    assert _sizes(database) == [20, 20, 20, 20]
+
+
+async def test_few_callers_are_one_batch(database: str, appender: Appender) -> None:
+    desk = Desk(database)
+    for _ in range(2):
+        await asyncio.gather(*[appender.post(part(desk.enqueue())) for _ in range(10)])
+    assert _sizes(database) == [10, 10]
+
+
+def _sizes(database: str) -> list[int]:
+    """Of the batches, the last first."""
+    found = rows(database, "select position - first + 1 from hivelog.batches where position > 0 order by position desc")
+    return [size for (size,) in found]
 
 
 async def test_a_full_batch_is_encoded_beside_the_one_under_way_and_keeps_its_place(
@@ -38,10 +58,10 @@ async def test_a_full_batch_is_encoded_beside_the_one_under_way_and_keeps_its_pl
         appender = Appender(Log(proxy.url))
         await appender.start()
         sent = await _two_batches(appender, desk)
-        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == [1, 2, 3, 4]
+        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == list(range(1, 21))
         proxy.lose_next_answer()
         sent = await _two_batches(appender, desk)
-        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == [5, 6, 7, 8]
+        assert [outcome.positions["n"][0] for outcome in await asyncio.gather(*sent)] == list(range(21, 41))
         proxy.cut(refuse=True)
         sent = await _two_batches(appender, desk)
         told = await asyncio.gather(*sent, return_exceptions=True)
@@ -61,18 +81,18 @@ async def test_a_full_batch_is_encoded_beside_the_one_under_way_and_keeps_its_pl
         assert all(isinstance(each, DatabaseUnavailable) for each in told), told
         proxy.restore()
         await appender.stop()
-    assert rows(database, "select max(position) from hivelog.events") == [(8,)]
+    assert rows(database, "select max(position) from hivelog.events") == [(40,)]
     assert_intact(database)
 
 
 async def _two_batches(appender: Appender, desk: Desk) -> list[asyncio.Future[Outcome]]:
-    """One under way, and three that are the next already."""
+    """One under way, and ten that are the next already, and nine."""
     sent = [appender.post(part(desk.enqueue()))]
     while appender.idle or appender._waiting:
         await asyncio.sleep(0)
-    sent += [appender.post(part(desk.enqueue())) for _ in range(3)]
+    sent += [appender.post(part(desk.enqueue())) for _ in range(19)]
     await asyncio.sleep(0)
-    assert [len(appender._flying), len(appender._following), len(appender._waiting)] == [1, 2, 1]
+    assert [len(appender._flying), len(appender._following), len(appender._waiting)] == [1, 10, 9]
     return sent
 
 
@@ -198,14 +218,14 @@ async def test_a_full_queue_of_commands_refuses_more(database: str) -> None:
 async def test_the_next_batch_counts_until_it_leaves(database: str) -> None:
     """Taken ahead it takes as much memory as before."""
     desk = Desk(database)
-    appender = Appender(Log(database), max_waiting=3)
+    appender = Appender(Log(database), max_waiting=19)
     await appender.start()
     sent = await _two_batches(appender, desk)
     with pytest.raises(Overloaded):
         appender.post(part(desk.enqueue()))
     await asyncio.gather(*sent)
     assert (appender._rows, appender._bytes) == (0, 0)
-    await appender.submit(part(*(desk.enqueue() for _ in range(3))))
+    await appender.submit(part(*(desk.enqueue() for _ in range(19))))
     await appender.stop()
 
 
