@@ -202,8 +202,8 @@ class Appender:
         return following
 
     def _most(self) -> int:
-        """Rows of the next batch. Many who come again and again are best two halves: one is on its way while the
-        other gets ready. Few are quicker together, since a batch costs more than a row."""
+        """Rows of the next batch. Many who come again and again are best two halves: one is on its way while
+        the other gets ready. Few are quicker together, since a batch costs more than a row."""
         about = self._rows + self._landed + self._rows_flying
         return min(_BATCH_ROWS, -(-about // 2) if about >= _HALVES_FROM else about)
 
