@@ -8,15 +8,13 @@ start that comes too early is refused and sent once more; then, or where no job 
 
 from __future__ import annotations
 
-import asyncio
 import struct
-from collections.abc import Awaitable
-from typing import Any, Final
+from typing import Final
 
 from msgspec import Struct
 
 from ..events.batch import Enqueue, Start
-from .connection import Redis, RedisUnavailable, ScriptFailed
+from .connection import Redis
 from .feed import Feeder
 from .packing import raw
 
@@ -48,24 +46,15 @@ class Announcer:
 
     def __init__(self, redis: Redis, feeder: Feeder) -> None:
         self._redis, self._feeder = redis, feeder
-        self._tasks: set[asyncio.Task[None]] = set()
 
     def announce(self, job: Enqueue) -> None:
-        """Tell a worker, if one waits; answers at once. For jobs that will be ready at once.
+        """Tell a worker, if one waits; answers at once, and nobody learns what came of it. For jobs that will
+        be ready at once.
 
         To be called before the job is posted: on its way to the worker the word passes two processes, and
         meanwhile the append is made and sent.
         """
-        if self._feeder.available and not self._tasks:
-            sent = self._redis.ask(
+        if self._feeder.available:
+            self._redis.tell(
                 "announce", queue=job.queue, type=job.type, priority=job.priority, job=raw(job.job)
             )
-            task = asyncio.create_task(self._told(sent), name="announce")
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-    async def _told(self, sent: Awaitable[Any]) -> None:
-        try:
-            await sent
-        except (RedisUnavailable, ScriptFailed) as error:
-            self._feeder.failed(error)

@@ -36,6 +36,14 @@ _NOT_NOW: Final = re.compile(
 _Words: TypeAlias = tuple[bytes | int | str | float, ...]
 
 
+def _packed(*words: bytes | int | str | float) -> bytes:
+    packed: bytes = hiredis.pack_command(words)  # type: ignore[arg-type]
+    return packed
+
+
+_SKIP: Final = _packed(b"CLIENT", b"REPLY", b"SKIP")  # the answer to the next command
+
+
 class RedisUnavailable(Exception):
     """Redis does not answer, or cannot serve now. Claims go to PostgreSQL, feeds are caught up later."""
 
@@ -52,6 +60,7 @@ class _Protocol(asyncio.Protocol):
         self.waiting: deque[tuple[float, asyncio.Future[Any]]] = deque()
         self.transport: asyncio.Transport | None = None
         self.closed = False
+        self.known: set[scripts.Name] = set()  # scripts that the server has been told on this connection
         self._on_message = on_message
         self._watch: asyncio.TimerHandle | None = None
 
@@ -126,6 +135,7 @@ class Redis:
         self._failures = 0
         self._retry_at = 0.0
         self.requests = 0  # so far
+        self._answers_all = False  # whatever it is told of skipping
         self.error: str | None = None
 
     def another(self, on_message: Callable[[list[Any]], None]) -> Redis:
@@ -151,7 +161,7 @@ class Redis:
         if protocol is None or protocol.closed:
             return None
         self.requests += 1
-        return protocol.send(hiredis.pack_command(words))  # type: ignore[arg-type]
+        return protocol.send(_packed(*words))
 
     async def _reply(self, words: _Words, sent: asyncio.Future[Any] | None) -> Any:
         if sent is None:
@@ -184,11 +194,28 @@ class Redis:
         except ScriptFailed as error:
             if not str(error).startswith("NOSCRIPT"):
                 raise
+        if self._protocol is not None:
+            self._protocol.known.clear()
         return await self.command(b"EVAL", scripts.load(name), *call[2:])
 
     def ask(self, name: scripts.Name, **arguments: Any) -> Coroutine[Any, Any, Any]:
         """A script with one msgpack map as its argument; sent as by `run`."""
         return self.run(name, pack(arguments))
+
+    def tell(self, name: scripts.Name, **arguments: Any) -> None:
+        """A script whose answer nobody needs. None comes: it would wake this process just when the one that
+        is told should run. Without a connection nothing happens."""
+        protocol = self._protocol
+        if protocol is None or protocol.closed or protocol.transport is None:
+            return
+        known = name in protocol.known
+        protocol.known.add(name)
+        script = (b"EVALSHA", scripts.digest(name)) if known else (b"EVAL", scripts.load(name))
+        command = _packed(*script, b"1", keys.AT, pack(arguments))
+        if self._answers_all:
+            protocol.send(command).add_done_callback(asyncio.Future.exception)
+        else:
+            protocol.transport.write(_SKIP + command)
 
     async def close(self) -> None:
         protocol, self._protocol = self._protocol, None
@@ -226,6 +253,11 @@ class Redis:
                 async with asyncio.timeout(_TIMEOUT):
                     protocol = await self._connect()
                     await self._greet(protocol)
+                    if not self._answers_all and await self._answers(protocol):
+                        self._answers_all = True  # what it answered besides is still on its way: another one
+                        protocol.fail(RedisUnavailable("closed"))
+                        protocol = await self._connect()
+                        await self._greet(protocol)
             except RedisUnavailable as error:
                 raise self._failed(error) from None
             except (OSError, TimeoutError) as error:
@@ -250,6 +282,12 @@ class Redis:
     def _new(self) -> _Protocol:
         return _Protocol(self._on_message)
 
+    async def _answers(self, protocol: _Protocol) -> bool:
+        """Whether it answers a command that it was told not to answer: it may not know how, or forbid it."""
+        assert protocol.transport is not None
+        protocol.transport.write(_SKIP + _packed(b"ECHO", b"unheard"))
+        return isinstance(await protocol.send(_packed(b"ECHO", b"heard")), hiredis.ReplyError)
+
     async def _greet(self, protocol: _Protocol) -> None:
         options = self._options
         words: list[tuple[Any, ...]] = []
@@ -260,7 +298,7 @@ class Redis:
             words.append((b"SELECT", options["db"]))
         words.append((b"PING",))
         for word in words:
-            reply = await protocol.send(hiredis.pack_command(word))
+            reply = await protocol.send(_packed(*word))
             if isinstance(reply, hiredis.ReplyError):
                 protocol.fail(RedisUnavailable(str(reply)))
                 raise RedisUnavailable(str(reply))

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 import pytest
 from hivelog.broker import source as source_module
 from hivelog.broker.announcements import Announcer
+from hivelog.broker.connection import Redis
 from hivelog.broker.engine import Engine
 from hivelog.broker.packing import raw
 from hivelog.broker.source import Source
@@ -168,6 +169,33 @@ async def test_not_where_the_log_must_decide(bench: Rig, field: str, value: int)
     build = bench.raw.hget(PREFIX + b"at", "build")
     bench.raw.hset(PREFIX + build + b":s:%d" % bench.desk.queue, field, value)
     assert not await announce(bench, bench.desk.enqueue())
+
+
+@pytest.mark.parametrize("forbidden", [False, True])
+async def test_answers_stay_with_their_questions(bench: Rig, redis_url: str, forbidden: bool) -> None:
+    """An announcement has none; also where the server may not be told so, and answers each."""
+    bench.raw.acl_setuser("quiet", enabled=True, nopass=True, keys=["*"], channels=["*"], categories=["+@all"],
+                          commands=["-client|reply"] if forbidden else [])  # fmt: skip
+    redis = Redis(redis_url + ("&" if "?" in redis_url else "?") + "username=quiet&password=any")
+    try:
+        assert await redis.command(b"ECHO", b"before") == b"before"
+        for number in range(3):
+            waiting = await waits(await idle(bench))
+            Announcer(redis, bench.feeder).announce(bench.desk.enqueue())
+            assert await redis.command(b"ECHO", number) == str(number).encode()
+            await asyncio.wait_for(waiting, 10)
+    finally:
+        await redis.close()
+        bench.raw.acl_deluser("quiet")
+
+
+async def test_a_server_that_forgot_its_scripts_is_told_again(bench: Rig) -> None:
+    announcer = Announcer(bench.redis, bench.feeder)
+    for _ in range(2):
+        waiting = await waits(await idle(bench))
+        announcer.announce(bench.desk.enqueue())
+        await asyncio.wait_for(waiting, 10)
+        bench.raw.script_flush()
 
 
 async def test_an_old_announcement_is_forgotten(bench: Rig, monkeypatch: pytest.MonkeyPatch) -> None:

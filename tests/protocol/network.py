@@ -285,6 +285,11 @@ class SimRedis:
     async def ask(self, name: Any, **arguments: Any) -> Any:
         return await self.run(name, pack(arguments))
 
+    def tell(self, name: Any, **arguments: Any) -> None:
+        packed = pack(arguments)
+        told = asyncio.ensure_future(self._line.call(lambda: self._there(lambda: self._server.run(name, packed))))
+        told.add_done_callback(asyncio.Future.exception)
+
     async def quiet(self) -> None:
         await asyncio.sleep(0)
 
