@@ -41,17 +41,16 @@ set search_path = pg_catalog, pg_temp set enable_seqscan = off
 as $$
 #variable_conflict use_column
 declare
-    h bigint; h0 bigint; t timestamptz; live_epoch integer; k integer;
+    h bigint; h0 bigint; t timestamptz; live_epoch integer; k integer := 0;
     rn integer[]; rcode text[]; rjob uuid[];
-    -- Depth changes, gathered over the sections, written as marks at the end: of the main queue, where a
-    -- section is all about it, and by queue. Statements are what a small batch costs, so the two usual kinds,
-    -- new jobs and a worker's turn, have one each; whatever else there is goes section by section.
-    main_changed boolean := false; main_d_ready integer := 0; main_d_running integer := 0;
-    d_queue smallint[] := '{}'; d_pending integer[] := '{}';
-    d_ready integer[] := '{}'; d_running integer[] := '{}';
+    -- What a small batch costs is to begin: each node of a plan, each column that passes one, each expression and each
+    -- array that is set here. So the two usual kinds, new jobs and a worker's turn, have statements of their own
+    -- and return at once; whatever else there is goes section by section, and its changes of depth are gathered,
+    -- by queue, and written as marks at the end. NULL, not '{}': to set an array costs more than a row.
+    d_queue smallint[]; d_pending integer[]; d_ready integer[]; d_running integer[];
     q smallint[]; a integer[]; b integer[]; c integer[];
     named constant integer := coalesce(cardinality(s_job), 0);
-    biggest integer := 0; ended integer;
+    biggest integer := 0; ended integer := 0;
     -- Nothing beside the sections that every job passes through; and of those, a worker's usual turn.
     usual constant boolean := moves is null and records is null and picks is null; turn boolean;
     -- The queue that most batches are all about: does it exist, is it open and without a limit, its last mark.
@@ -84,8 +83,7 @@ begin
     -- An expression, not a query: to start the executor costs more than the lock.
     if pg_advisory_xact_lock(hivelog.append_lock()) is null then null; end if;
     select b.position, greatest(b.recorded_at, hivelog.now()), b.epoch, not x.deleted,
-        not x.paused and x.max_workers is null
-            and exists (select from hivelog.sessions y where y.id = s_session[1]),
+        not x.paused and x.max_workers is null,
         exists (select from hivelog.void_batches v where v.batch_id = in_batch),
         m.pending, m.ready, m.running, m.largest
     into h, t, live_epoch, main_known, main_open, void, main_pending, main_ready, main_running, main_largest
@@ -103,39 +101,39 @@ begin
         raise exception 'batch % comes too late', in_batch using errcode = 'HL003';
     end if;
 
-    if n_job is not null and (keys is not null or (main_known and main_queue = all (n_queue)) is not true) then
-        select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
-    end if;
-    if usual and n_job is not null and main_pending is not null and rn is null and main_queue = all (n_queue)
-        and n_due is null and n_spec_of is not null and e_job is null and s_job is null
-        and n_outbox is not true then
-        -- New jobs of one queue, all at once ready, none refused. Ordinals are positions.
-        k := cardinality(n_job);
-        head := h + k; first := h + 1; recorded_at := t;
-        m_queue := array[main_queue]; m_pending := array[main_pending];
-        m_ready := array[main_ready + k]; m_running := array[main_running];
-        with able as (
-            insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
-                size, expires_at, spec)
-            select n_job[n], h + n, main_queue, n_priority[n], n_type[n], 1, 0, 0, n_size[n], n_expires[n],
-                n_spec[n_spec_of[n]]
-            from generate_series(1, k) n
-        ), batch as (
-            insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
-            values (head, h + 1, t, live_epoch, in_batch)
-        ), mark as (
-            insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
-            select main_queue, head, t, main_pending, m_ready[1], main_running, greatest(main_largest, max(u))
-            from unnest(n_size) u
-        )
-        insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
-            queue, body_digest, correlation, data)
-        select h + n, t, n_job[n], 1, 'enqueued', n_actor[n], n_size[n], main_queue, n_digest[n], n_correlation[n],
-            n_spec[n_spec_of[n]]
-        from generate_series(1, k) n;
-        return;
-    end if;
     if n_job is not null then
+        if keys is not null or (main_known and main_queue = all (n_queue)) is not true then
+            select * into rn, rcode, rjob from hivelog.append_enqueue_guard(n_job, n_queue, keys);
+        end if;
+        if usual and main_pending is not null and rn is null and main_queue = all (n_queue)
+            and n_due is null and n_spec_of is not null and e_job is null and s_job is null
+            and n_outbox is not true then
+            -- New jobs of one queue, all at once ready, none refused. Ordinals are positions.
+            k := cardinality(n_job);
+            head := h + k; first := h + 1; recorded_at := t;
+            m_queue := array[main_queue]; m_pending := array[main_pending];
+            m_ready := array[main_ready + k]; m_running := array[main_running];
+            with able as (
+                insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
+                    size, expires_at, spec)
+                select n_job[n], h + n, main_queue, n_priority[n], n_type[n], 1, 0, 0, n_size[n], n_expires[n],
+                    n_spec[n_spec_of[n]]
+                from generate_series(1, k) n
+            ), batch as (
+                insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+                values (head, h + 1, t, live_epoch, in_batch)
+            ), mark as (
+                insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
+                select main_queue, head, t, main_pending, m_ready[1], main_running, greatest(main_largest, max(u))
+                from unnest(n_size) u
+            )
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
+                queue, body_digest, correlation, data)
+            select h + n, t, n_job[n], 1, 'enqueued', n_actor[n], n_size[n], main_queue, n_digest[n], n_correlation[n],
+                n_spec[n_spec_of[n]]
+            from generate_series(1, k) n;
+            return;
+        end if;
         if rn is not null then
             refused_section := array_fill('n'::text, array[cardinality(rn)]);
             refused_n := rn; refused_code := rcode; refused_job := rjob;
@@ -153,34 +151,46 @@ begin
         end if;
     end if;
 
-    -- Its starts: one living session, one open queue without a limit, no payload that could break the byte budget.
+    -- A worker's usual turn: its starts are of one session and one open queue without a limit, and no payload
+    -- could break the byte budget.
     turn := coalesce(usual and n_job is null and (e_job is not null or s_job is not null)
         and e_due is null and e_cutoff is null and ('released' = any (e_event)) is not true
         and (s_job is null or main_open and main_queue = all (s_queue) and s_session[1] = all (s_session)
             and main_largest * cardinality(s_job)::bigint <= s_bytes), false);
-    if turn then
-        -- A worker's turn: ends of leases, then starts by id. Here and in the functions below `between` and
-        -- `any (array[..])` stand where `=` would do: by `=` PostgreSQL may join with all of a live table too, and
-        -- beside an old snapshot, where it is mostly dead rows, it takes that for cheap. This it can only look up.
+    -- Its ends, then its starts by id, a statement each: a job alone has only one. Here and in the functions below
+    -- `between` and `any (array[..])` stand where `=` would do: by `=` PostgreSQL may join with all of a live table
+    -- too, and beside an old snapshot, where it is mostly dead rows, it takes that for cheap. This it can only look up.
+    if turn and e_job is not null then
         with gone as (
             delete from hivelog.leases l using generate_series(1, cardinality(e_job)) n
             where l.job between e_job[n] and e_job[n] and l.token = e_token[n]
                 and hivelog.end_allowed(e_event[n], l.cancelling, l.session, null)
-            returning l.job, l.version, l.queue, l.attempt, coalesce(e_actor[n], l.session) as actor,
-                e_event[n] as event, e_data[n] as data, e_size[n] as size, e_digest[n] as digest, l.token,
-                e_slot[n] as slot, e_body[n] as body
+            returning n, l.job, l.version, l.queue, l.attempt, l.session
         ), kept as (
             insert into hivelog.vault (job, slot, token, body)
-            select g.job, g.slot, g.token, g.body from gone g where g.body is not null and not e_large
-        ), over as materialized (
-            select h + row_number() over () as pos, g.* from gone g
-        ), taken as (
-            delete from hivelog.ready r using generate_series(1, named) n
+            select g.job, e_slot[g.n], e_token[g.n], e_body[g.n] from gone g
+            where e_body[g.n] is not null and not e_large
+        ), written as (
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
+                queue, attempt, body_digest, data)
+            select h + row_number() over (), t, g.job, g.version + 1, e_event[g.n]::hivelog.event_type,
+                coalesce(e_actor[g.n], g.session), e_size[g.n], g.queue, g.attempt, e_digest[g.n], e_data[g.n]
+            from gone g
+        )
+        select array_agg(g.queue) into q from gone g;
+        ended := coalesce(cardinality(q), 0);
+    end if;
+    if turn and s_job is not null then
+        with taken as (
+            -- None of them for a session that is over.
+            delete from hivelog.ready r
+            using generate_series(1, (select named from hivelog.sessions y where y.id = s_session[1])) n
             where r.queue = any (array[s_queue[n]]) and r.type = s_type[n] and r.priority = s_priority[n]
                 and r.job = s_job[n] and (r.expires_at is null or r.expires_at > t)
-            returning n, r.*
+            returning n, r.job, r.enqueued, r.type, r.priority, r.version, r.attempt, r.retry, r.size, r.expires_at,
+                r.spec
         ), started as materialized (
-            select h + (select count(*) from over) + row_number() over () as pos, x.* from taken x
+            select h + ended + row_number() over () as pos, x.* from taken x
         ), leased as (
             insert into hivelog.leases (job, token, enqueued, started_at, deadline, session, type,
                 version, queue, priority, attempt, retry, size, expires_at)
@@ -190,27 +200,22 @@ begin
                 s.size, s.expires_at
             from started s
         ), written as (
-            insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
-                queue, attempt, body_digest, data)
-            select o.pos, t, o.job, o.version + 1, o.event::hivelog.event_type, o.actor, o.size,
-                o.queue, o.attempt, o.digest, o.data
-            from over o
-            union all
-            select s.pos, t, s.job, s.version + 1, 'started', s_session[1], null,
-                main_queue, s.attempt + 1, null, null
+            insert into hivelog.events (position, recorded_at, stream, version, type, actor, queue, attempt)
+            select s.pos, t, s.job, s.version + 1, 'started', s_session[1], main_queue, s.attempt + 1
             from started s
         )
         select array_agg(s.n), array_agg((s.attempt + 1)::smallint), array_agg(s.retry),
             array_agg(s.spec), array_agg(v.kek), array_agg(v.salt), array_agg(v.wrapped),
-            array_agg(v.body), (select array_agg(o.queue) from over o)
-        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body, q
+            array_agg(v.body)
+        into t_n, t_attempt, t_retry, t_spec, t_kek, t_salt, t_wrapped, t_body
         from started s
         left join hivelog.vault v on v.job = s.job and v.slot = 0 and v.token = 0;
-        ended := coalesce(cardinality(q), 0);
         k := coalesce(cardinality(t_n), 0);
         if k > 1 and t_spec[1] = all (t_spec) then
             t_spec := t_spec[1:1];  -- to write JSON out costs ten times as much as to compare it
         end if;
+    end if;
+    if turn then
         if ended < cardinality(e_job) then
             select array_agg('e'::text), array_agg(r.n), array_agg(r.code), array_agg(null::uuid)
             into refused_section, refused_n, refused_code, refused_job
@@ -218,19 +223,36 @@ begin
         end if;
         if k < named then
             select refused_section || array_agg('s'::text), refused_n || array_agg(r.n),
-                refused_code || array_agg(r.code), refused_job || array_agg(null::uuid)
+                refused_code || array_agg(case when r.code = 'not_ready' or exists (
+                    select from hivelog.sessions y where y.id = s_session[1]) then r.code else 'session_lost' end),
+                refused_job || array_agg(null::uuid)
             into refused_section, refused_n, refused_code, refused_job
             from hivelog.append_start_refusals(s_queue, s_type, s_priority, s_job, t, h + ended, h + ended + k) r;
         end if;
         h := h + ended + k;
-        if ended = 0 or main_queue = all (q) then
-            main_changed := ended + k > 0; main_d_ready := -k; main_d_running := k - ended;
-        else
-            main_changed := k > 0; main_d_ready := -k; main_d_running := k;
-            select array_agg(d.queue), array_agg(0), array_agg(0), array_agg(-d.total)
-            into d_queue, d_pending, d_ready, d_running
-            from (select u as queue, count(*)::integer as total from unnest(q) u group by u) d;
+        if main_pending is not null and (ended = 0 or main_queue = all (q)) then
+            head := h; first := h0 + 1; recorded_at := t;
+            if h > h0 then
+                m_queue := array[main_queue]; m_pending := array[main_pending];
+                m_ready := array[main_ready - k]; m_running := array[main_running + k - ended];
+                with batch as (
+                    insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
+                    values (h, h0 + 1, t, live_epoch, in_batch)
+                )
+                insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
+                values (main_queue, h, t, main_pending, m_ready[1], m_running[1], main_largest);
+            end if;
+            return;
         end if;
+        -- Ends of several queues, or only ends: nobody named their queue. Starts are of the main queue.
+        select array_agg(d.queue), array_agg(0), array_agg(-d.started), array_agg(d.started - d.ended)
+        into d_queue, d_pending, d_ready, d_running
+        from (
+            select u.queue, sum(u.ended)::integer as ended, sum(u.started)::integer as started
+            from (select x as queue, 1 as ended, 0 as started from unnest(q) x
+                union all select main_queue, 0, k where k > 0) u
+            group by u.queue
+        ) d;
     end if;
 
     if e_job is not null and not turn then
@@ -304,22 +326,6 @@ begin
     head := h; first := h0 + 1; recorded_at := t;
     if h = h0 then
         return;
-    end if;
-    if main_changed and main_pending is not null and d_queue = '{}' then
-        m_queue := array[main_queue]; m_pending := array[main_pending];
-        m_ready := array[main_ready + main_d_ready]; m_running := array[main_running + main_d_running];
-        with batch as (
-            insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
-            values (h, h0 + 1, t, live_epoch, in_batch)
-        )
-        insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
-        values (main_queue, h, t, m_pending[1], m_ready[1], m_running[1],
-            greatest(main_largest, biggest));
-        return;
-    end if;
-    if main_changed then
-        d_queue := d_queue || main_queue; d_pending := d_pending || 0;
-        d_ready := d_ready || main_d_ready; d_running := d_running || main_d_running;
     end if;
     insert into hivelog.batches (position, first, recorded_at, epoch, batch_id)
     values (h, h0 + 1, t, live_epoch, in_batch);
