@@ -1,4 +1,4 @@
-"""A worker's turn, the statement of its own in the append: what is refused of it, and what goes on beside that."""
+"""A worker's turn has statements of its own in the append: what they refuse, and what goes on beside."""
 
 from __future__ import annotations
 

@@ -113,6 +113,9 @@ begin
             head := h + k; first := h + 1; recorded_at := t;
             m_queue := array[main_queue]; m_pending := array[main_pending];
             m_ready := array[main_ready + k]; m_running := array[main_running];
+            if main_largest < any (n_size) then
+                select max(u) into main_largest from unnest(n_size) u;
+            end if;
             with able as (
                 insert into hivelog.ready (job, enqueued, queue, priority, type, version, attempt, retry,
                     size, expires_at, spec)
@@ -124,8 +127,7 @@ begin
                 values (head, h + 1, t, live_epoch, in_batch)
             ), mark as (
                 insert into hivelog.queue_marks (queue, position, recorded_at, pending, ready, running, largest)
-                select main_queue, head, t, main_pending, m_ready[1], main_running, greatest(main_largest, max(u))
-                from unnest(n_size) u
+                values (main_queue, head, t, main_pending, m_ready[1], main_running, main_largest)
             )
             insert into hivelog.events (position, recorded_at, stream, version, type, actor, body_size,
                 queue, body_digest, correlation, data)
