@@ -54,11 +54,12 @@ def _started(parts: list[Part], head: int, row: Any) -> list[Started]:
     specs = arrays.load_jsonbs(row[3])
     return [
         Started(
-            n - 1, wanted[n - 1].job, token, wanted[n - 1].queue, wanted[n - 1].session, attempt, retry,
-            wanted[n - 1].priority, spec, salt, kek, wrapped, body,
+            n - 1, start.job, token, start.queue, start.session, attempt, retry, start.priority, spec, salt,
+            kek, wrapped, body,
         )
-        for n, token, attempt, retry, spec, kek, salt, wrapped, body in zip(
+        for n, start, token, attempt, retry, spec, kek, salt, wrapped, body in zip(
             ns,
+            [wanted[n - 1] for n in ns],
             # Starts are the last of a batch.
             range(head - len(ns) + 1, head + 1),
             arrays.load_smallints(row[1]),

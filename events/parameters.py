@@ -132,6 +132,12 @@ def _columns(section: Section, types: Sequence[int], parts: list[Part]) -> list[
     found = _elements(section, parts)
     if not found:
         return [None] * len(types)
+    if len(found) == 1:  # the usual: nothing to put together
+        one = found[0]
+        return [
+            None if column is None else arrays.whole(element, one.count, column)
+            for element, column in zip(types, one.columns, strict=True)
+        ]
     count = sum(each.count for each in found)
     columns: list[Value] = []
     for n, element in enumerate(types):
