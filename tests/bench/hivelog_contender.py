@@ -1,7 +1,7 @@
 """Hivelog as a contender: real `hivelog worker` and `hivelog serve` processes.
 
 The clock of `run_waiting` starts with the first `started` event and stops when the queue is seen to
-be empty from another connection, after the last commit. That connection asks some ten times a run: when it asked
+be empty from another connection, after the last commit. That connection asks some twenty times a run: when it asked
 each 10 ms it took a tenth of what two cores run, while PgQueuer, which tells its last commit itself, is not asked.
 """
 
