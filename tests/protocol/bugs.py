@@ -135,7 +135,7 @@ BUGS = (
           seed=17),
 )  # fmt: skip
 
-# The rarest bug is in one history of thirty: enough of them that none is missed by bad luck.
+# The rarest bug is in one history of two hundred: enough of them that none is missed by bad luck.
 SEEDS, STEPS = 300, 15_000
 
 
